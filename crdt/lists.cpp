@@ -1,0 +1,123 @@
+// crdt/lists.cpp – see lists.hpp.
+#include "crdt/lists.hpp"
+
+#include <utility>
+
+namespace geolru::crdt {
+
+void LruList::push_front(SlotArray& slots, SlotId id) {
+  Slot& slot = slots[id];
+  slot.left = no_slot;
+  slot.right = front_;
+  (front_ == no_slot ? back_ : slots[front_].left) = id;
+  front_ = id;
+  ++size_;
+}
+
+void LruList::remove(SlotArray& slots, SlotId id) {
+  Slot& slot = slots[id];
+  (slot.left == no_slot ? front_ : slots[slot.left].right) = slot.right;
+  (slot.right == no_slot ? back_ : slots[slot.right].left) = slot.left;
+  slot.left = slot.right = no_slot;
+  --size_;
+}
+
+SlotId StubHeap::meld(SlotArray& slots, SlotId a, SlotId b) {
+  if (a == no_slot) return b;
+  if (b == no_slot) return a;
+  if (slots[b].stamp < slots[a].stamp) std::swap(a, b);
+  const SlotId sibling = slots[a].left;
+  slots[b].right = sibling;
+  slots[b].heap_back = a;
+  if (sibling != no_slot) slots[sibling].heap_back = b;
+  slots[a].left = b;
+  return a;
+}
+
+SlotId StubHeap::merge_siblings(SlotArray& slots, SlotId first) {
+  // Two passes, without recursion: meld in pairs onto a list, then meld the list from its end.
+  SlotId pairs = no_slot;
+  while (first != no_slot) {
+    const SlotId a = first;
+    const SlotId b = slots[a].right;
+    first = b == no_slot ? no_slot : slots[b].right;
+    slots[a].right = slots[a].heap_back = no_slot;
+    if (b != no_slot) slots[b].right = slots[b].heap_back = no_slot;
+    const SlotId pair = meld(slots, a, b);
+    slots[pair].right = pairs;
+    pairs = pair;
+  }
+  SlotId root = no_slot;
+  while (pairs != no_slot) {
+    const SlotId next = slots[pairs].right;
+    slots[pairs].right = no_slot;
+    root = meld(slots, root, pairs);
+    pairs = next;
+  }
+  return root;
+}
+
+void StubHeap::push(SlotArray& slots, SlotId id) {
+  slots[id].left = slots[id].right = slots[id].heap_back = no_slot;
+  root_ = meld(slots, root_, id);
+  ++size_;
+}
+
+void StubHeap::remove(SlotArray& slots, SlotId id) {
+  Slot& slot = slots[id];
+  const SlotId rest = merge_siblings(slots, slot.left);
+  if (id == root_) {
+    root_ = rest;
+  } else {
+    Slot& back = slots[slot.heap_back];
+    (back.left == id ? back.left : back.right) = slot.right;
+    if (slot.right != no_slot) slots[slot.right].heap_back = slot.heap_back;
+    root_ = meld(slots, root_, rest);
+  }
+  if (root_ != no_slot) slots[root_].heap_back = slots[root_].right = no_slot;
+  slot.left = slot.right = slot.heap_back = no_slot;
+  --size_;
+}
+
+void OriginLog::insert(SlotArray& slots, SlotId id) {
+  Slot& slot = slots[id];
+  // `after` becomes the newest slot that is not newer than this one.
+  SlotId after = newest_;
+  if (after != no_slot && slots[after].stamp > slot.stamp) {
+    if (finger_ != no_slot) after = finger_;
+    while (after != no_slot && slots[after].stamp > slot.stamp) after = slots[after].log_older;
+    for (SlotId next = after == no_slot ? oldest_ : slots[after].log_newer; slots[next].stamp <= slot.stamp;
+         next = slots[next].log_newer) {
+      after = next;  // ends before the newest, whose stamp is greater
+    }
+  }
+  slot.log_older = after;
+  slot.log_newer = after == no_slot ? oldest_ : slots[after].log_newer;
+  (slot.log_newer == no_slot ? newest_ : slots[slot.log_newer].log_older) = id;
+  (after == no_slot ? oldest_ : slots[after].log_newer) = id;
+  finger_ = id;
+}
+
+void OriginLog::remove(SlotArray& slots, SlotId id) {
+  Slot& slot = slots[id];
+  if (finger_ == id) finger_ = slot.log_older;
+  (slot.log_older == no_slot ? oldest_ : slots[slot.log_older].log_newer) = slot.log_newer;
+  (slot.log_newer == no_slot ? newest_ : slots[slot.log_newer].log_older) = slot.log_older;
+  slot.log_older = slot.log_newer = no_slot;
+}
+
+SlotId OriginLog::first_above(const SlotArray& slots, Hlc above) const {
+  SlotId from_old = oldest_;
+  SlotId from_new = newest_;
+  SlotId found = no_slot;
+  while (from_old != no_slot) {
+    if (slots[from_old].stamp > above) return from_old;
+    if (slots[from_new].stamp <= above) return found;
+    found = from_new;
+    from_old = slots[from_old].log_newer;
+    from_new = slots[from_new].log_older;
+  }
+  return found;
+}
+
+}  // namespace geolru::crdt

@@ -1,0 +1,55 @@
+// crdt/register.hpp – a last-writer-wins register (Shapiro et al., "A comprehensive study of convergent
+// and commutative replicated data types", 2011) and the one order that merges decide by. Pure values.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <string_view>
+
+#include "crdt/block.hpp"
+#include "crdt/stamp.hpp"
+
+namespace geolru::crdt {
+
+/// The reserved key hash under which `clear()` is a register like any other. No key hashes to it.
+inline constexpr KeyHash clear_hash{0};
+
+/// The hash by which a cluster knows a key: XXH3 under the cluster's seed, never `clear_hash`.
+[[nodiscard]] KeyHash hash_key(std::string_view key, std::uint64_t seed);
+
+/// The seed a cluster of this name hashes its keys under.
+[[nodiscard]] std::uint64_t cluster_seed(std::string_view cluster);
+
+/// What is known of a write besides its bytes.
+struct Meta {
+  KeyHash hash{};
+  Stamp stamp;               ///< Its place in its origin's log.
+  Hlc as_of;                 ///< What it competes with. Invariant: as_of <= stamp.hlc.
+  std::uint32_t ttl_ms = 0;  ///< It lives until as_of + ttl.
+  bool deleted = false;
+
+  [[nodiscard]] Version version() const { return {as_of, stamp.origin}; }
+  [[nodiscard]] WallMs expires() const { return as_of.ms() + Ms{ttl_ms}; }
+};
+
+/// A register on its way in: bytes are views that the caller keeps alive. No value: a stub or a deletion.
+struct Incoming {
+  Meta meta;
+  bool has_value = false;
+  std::string_view key;
+  std::string_view value;
+};
+
+/// A register on its way out. An empty block: a stub or a deletion.
+struct Outgoing {
+  Meta meta;
+  BlockRef block;
+};
+
+/// The order merges decide by: version, place in the log, deletion, expiry, then, where both have a value,
+/// its hash, the key and the value. The greater register wins, so merging is commutative, associative and
+/// idempotent, also for equal versions with different content, which a cloned node can make. A register
+/// without a value is equal to the same with a value: a stub confirms nothing and denies nothing.
+[[nodiscard]] std::weak_ordering compare(const Incoming& a, const Incoming& b);
+
+}  // namespace geolru::crdt

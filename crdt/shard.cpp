@@ -1,0 +1,210 @@
+// crdt/shard.cpp – slots coming, changing and going; walks and drains are in shard_stream.cpp.
+#include "crdt/shard.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "crdt/limits.hpp"
+
+namespace geolru::crdt {
+
+Shard::~Shard() {
+  for (SlotId id = lru_.back(); id != no_slot; id = slots_[id].left) slots_[id].block->release();
+}
+
+SlotId Shard::find(KeyHash hash) const {
+  return index_.find(hash, [&](SlotId id) { return slots_[id].hash == hash; });
+}
+
+Meta Shard::meta_of(const Slot& slot) const {
+  return {slot.hash, {slot.stamp, origin_of(slot)}, slot.as_of, slot.ttl_ms, slot.deleted};
+}
+
+Outgoing Shard::outgoing(const Slot& slot, WallMs now) const {
+  return {meta_of(slot), serves(slot, now) ? BlockRef::share(slot.block) : BlockRef{}};
+}
+
+bool Shard::has_room_for(Origin origin) const {
+  return logs_.size() < limits::origins_per_shard_max || !free_logs_.empty() || log_of_.contains(origin);
+}
+
+std::uint16_t Shard::log_for(Origin origin) {
+  const auto next = static_cast<std::uint16_t>(free_logs_.empty() ? logs_.size() : free_logs_.back());
+  const auto [it, is_new] = log_of_.try_emplace(origin, next);
+  if (!is_new) return it->second;
+  if (free_logs_.empty()) {
+    logs_.emplace_back(origin);
+  } else {
+    free_logs_.pop_back();
+    logs_[next].reassign(origin);
+  }
+  return next;
+}
+
+SlotId Shard::put(const Meta& meta, SlotId held, Block* block) {
+  BlockRef owned{block};  // until the slot has it
+  const std::uint16_t log = log_for(meta.stamp.origin);
+  std::vector<Walk*> to_revisit;
+  SlotId id = held;
+  if (held == no_slot) {
+    id = slots_.allocate();
+    slots_[id].hash = meta.hash;
+    slots_[id].last_event = static_cast<std::uint32_t>(ring_.head());
+    index_.insert(meta.hash, id);
+  } else {
+    for (Walk& walk : walks_) {
+      const Slot& old = slots_[held];
+      if (walk.phase == Walk::Phase::running && !is_visited(walk, old) && walk.wants(old, origin_of(old))) {
+        to_revisit.push_back(&walk);
+      }
+    }
+    unlink(held);
+  }
+  Slot& slot = slots_[id];
+  slot.stamp = meta.stamp.hlc;
+  slot.as_of = meta.as_of;
+  slot.ttl_ms = meta.ttl_ms;
+  slot.deleted = meta.deleted;
+  slot.confirmed = false;
+  slot.log = log;
+  logs_[log].insert(slots_, id);
+  if (block != nullptr) {
+    set_value(id, owned.detach());
+  } else if (meta.hash != clear_hash) {
+    stubs_.push(slots_, id);
+  }
+  for (Walk* walk : to_revisit) {
+    if (is_visited(*walk, slot)) walk->moved.push_back(meta.hash);
+  }
+  return id;
+}
+
+void Shard::revive(SlotId id, Block* block) {
+  stubs_.remove(slots_, id);
+  set_value(id, block);
+}
+
+void Shard::set_value(SlotId id, Block* block) {
+  Slot& slot = slots_[id];
+  slot.block = block;
+  lru_.push_front(slots_, id);
+  block_bytes_ += block->footprint();
+  expiry_min_ = std::min(expiry_min_, slot.expires());
+  expiry_min_round_ = std::min(expiry_min_round_, slot.expires());
+}
+
+void Shard::unlink(SlotId id) {
+  Slot& slot = slots_[id];
+  skip_in_walks(id);
+  logs_[slot.log].remove(slots_, id);
+  if (slot.is_live()) {
+    lru_.remove(slots_, id);
+    block_bytes_ -= slot.block->footprint();
+    std::exchange(slot.block, nullptr)->release();
+  } else if (slot.hash != clear_hash) {
+    stubs_.remove(slots_, id);
+  }
+}
+
+void Shard::make_stub(SlotId id) {
+  Slot& slot = slots_[id];
+  lru_.remove(slots_, id);
+  block_bytes_ -= slot.block->footprint();
+  std::exchange(slot.block, nullptr)->release();
+  stubs_.push(slots_, id);
+}
+
+void Shard::free_slot(SlotId id) {
+  const KeyHash hash = slots_[id].hash;
+  unlink(id);
+  index_.erase(hash, id);
+  slots_.release(id);
+}
+
+bool Shard::evict(SlotId spare) {
+  SlotId victim = lru_.back();
+  if (victim == spare && victim != no_slot) victim = slots_[victim].left;
+  if (victim == no_slot) return false;
+  make_stub(victim);
+  ++evictions;
+  return true;
+}
+
+Hlc Shard::trim_stubs(WallMs now) {
+  Hlc highest;
+  while (stubs_.size() > budget_.slots) {
+    const Hlc oldest = slots_[stubs_.top()].stamp;
+    if (oldest.ms() + budget_.age_min > now && stubs_.size() <= budget_.slots_hard) break;
+    drop_oldest_stub();
+    highest = std::max(highest, oldest);
+  }
+  return highest;
+}
+
+void Shard::drop_oldest_stub() {
+  const SlotId id = stubs_.top();
+  const Slot& slot = slots_[id];
+  OriginLog& log = logs_[slot.log];
+  log.raise_floor(slot.stamp);
+  for (Walk& walk : walks_) {
+    const bool unsent =
+        !is_visited(walk, slot) || std::ranges::find(walk.moved, slot.hash) != walk.moved.end();
+    if (unsent && walk.wants(slot, log.origin())) {
+      raise_stamp(walk.missed, log.origin(), slot.stamp);
+    }
+  }
+  ring_.mark_dropped(slot, id);
+  ++stubs_dropped;
+  free_slot(id);
+}
+
+bool Shard::sweep(WallMs now, Ms retention, std::size_t slots) {
+  if (!forget_past_retention(now, retention, slots)) return false;
+  if (sweep_next_ == 0) {
+    if (now < expiry_min_) return true;
+    expiry_min_round_ = WallMs::max();
+  }
+  const SlotId end = slots_.end();
+  for (; sweep_next_ < end; ++sweep_next_) {
+    if (slots-- == 0) return false;
+    const Slot& slot = slots_[sweep_next_];
+    if (!slot.is_live()) continue;
+    if (serves(slot, now)) {
+      expiry_min_round_ = std::min(expiry_min_round_, slot.expires());
+    } else {
+      make_stub(sweep_next_);
+      ++expirations;
+    }
+  }
+  sweep_next_ = 0;
+  expiry_min_ = expiry_min_round_;
+  return true;
+}
+
+bool Shard::forget_past_retention(WallMs now, Ms retention, std::size_t& slots) {
+  for (std::size_t i = 0; i < logs_.size(); ++i) {
+    OriginLog& log = logs_[i];
+    for (SlotId id = log.oldest(); id != no_slot && slots_[id].stamp.ms() + retention <= now;
+         id = log.oldest()) {
+      if (slots == 0) return false;
+      --slots;
+      ring_.mark_forgotten(slots_[id], id);
+      free_slot(id);
+    }
+    if (log.empty() && log.origin() != Origin::none && log.floor().ms() + retention <= now) {
+      log_of_.erase(log.origin());
+      log.reassign(Origin::none);
+      free_logs_.push_back(static_cast<std::uint16_t>(i));
+    }
+  }
+  return true;
+}
+
+bool Shard::clear(Version version) {
+  if (version <= cleared_) return false;
+  cleared_ = version;
+  expiry_min_ = expiry_min_round_ = WallMs{};  // the next whole round of the sweep takes the values away
+  return true;
+}
+
+}  // namespace geolru::crdt

@@ -1,0 +1,116 @@
+// crdt/shard_stream.cpp – how links read a shard: by its change ring when live, by a walk when catching up.
+#include <algorithm>
+
+#include "crdt/shard.hpp"
+
+namespace geolru::crdt {
+namespace {
+
+/// What a register costs on the wire besides its key and value, roughly; keeps frames near their target.
+constexpr std::size_t record_overhead_bytes = 32;
+
+}  // namespace
+
+void Shard::emit(const Slot& slot, WallMs now, std::size_t& bytes, std::vector<Outgoing>& out) const {
+  out.push_back(outgoing(slot, now));
+  const BlockRef& block = out.back().block;
+  const std::size_t size = record_overhead_bytes + (block ? block->key().size() + block->value().size() : 0);
+  bytes -= std::min(bytes, size);
+}
+
+void Shard::emit_walked(const Walk& walk, const Slot& slot, WallMs now, std::size_t& bytes,
+                        std::vector<Outgoing>& out) const {
+  emit(slot, now, bytes, out);
+  if (slot.as_of <= walk.filter->doubtful_up_to) out.back().block = {};
+}
+
+Drained Shard::drain(std::uint64_t begin, std::uint64_t& next, std::uint64_t end, bool own_only,
+                     std::size_t& bytes, WallMs now, std::vector<Outgoing>& out) {
+  if (ring_.overran(next)) return Drained::lost;
+  for (; next < end; ++next) {
+    const ChangeRing::Event& event = ring_.at(next);
+    if ((own_only && !event.own) || event.slot == ChangeRing::forgotten) continue;
+    if (event.slot == ChangeRing::dropped) return Drained::lost;
+    if (ring_.repeats(next, begin, own_only)) continue;
+    if (bytes == 0) return Drained::more;
+    emit(slots_[event.slot], now, bytes, out);
+  }
+  return Drained::done;
+}
+
+void Shard::begin_walk(WalkId id, std::shared_ptr<const WalkFilter> filter) {
+  walks_.push_back({.id = id, .filter = std::move(filter), .ring_head = ring_.head()});
+}
+
+Shard::Walk& Shard::find_walk(WalkId id) { return *std::ranges::find(walks_, id, &Walk::id); }
+
+void Shard::enter_log(Walk& walk) {
+  for (; walk.log < logs_.size(); ++walk.log) {
+    const OriginLog& log = logs_[walk.log];
+    const Hlc closed = find_stamp(walk.filter->closed, log.origin());
+    walk.next = walk.filter->resync_up_to.is_zero() ? log.first_above(slots_, closed) : log.oldest();
+    if (walk.next != no_slot) return;
+  }
+}
+
+bool Shard::walk(WalkId id, std::size_t& bytes, WallMs now, std::vector<Outgoing>& out) {
+  Walk& walk = find_walk(id);
+  if (walk.phase == Walk::Phase::done) return true;
+  if (walk.phase == Walk::Phase::waiting) {
+    walk.phase = Walk::Phase::running;
+    walk.ring_head = ring_.head();  // what is written behind the walk from here on is left to the ring
+    enter_log(walk);
+  }
+  std::size_t held = limits::slots_per_hold_max;
+  while (walk.log < logs_.size()) {
+    if (bytes == 0 || held-- == 0) return false;
+    const Slot& slot = slots_[walk.next];
+    if (walk.wants(slot, logs_[walk.log].origin())) emit_walked(walk, slot, now, bytes, out);
+    walk.next = slot.log_newer;
+    if (walk.next == no_slot) {
+      ++walk.log;
+      enter_log(walk);
+    }
+  }
+  for (; !walk.moved.empty(); walk.moved.pop_back()) {
+    if (bytes == 0 || held-- == 0) return false;
+    const SlotId moved = find(walk.moved.back());
+    if (moved != no_slot) emit_walked(walk, slots_[moved], now, bytes, out);
+  }
+  walk.phase = Walk::Phase::done;
+  return true;
+}
+
+std::uint64_t Shard::end_walk(WalkId id, Stamps& missed) {
+  const auto it = std::ranges::find(walks_, id, &Walk::id);
+  for (const auto& [origin, stamp] : it->missed) raise_stamp(missed, origin, stamp);
+  const std::uint64_t head = it->ring_head;
+  walks_.erase(it);
+  return head;
+}
+
+bool Shard::is_visited(const Walk& walk, const Slot& slot) const {
+  switch (walk.phase) {
+    case Walk::Phase::waiting:
+      return false;
+    case Walk::Phase::done:
+      return true;
+    case Walk::Phase::running:
+      break;
+  }
+  if (slot.log != walk.log) return slot.log < walk.log;
+  return walk.next != no_slot && slot.stamp < slots_[walk.next].stamp;
+}
+
+void Shard::skip_in_walks(SlotId id) {
+  for (Walk& walk : walks_) {
+    if (walk.phase != Walk::Phase::running || walk.next != id) continue;
+    walk.next = slots_[id].log_newer;
+    if (walk.next == no_slot) {
+      ++walk.log;
+      enter_log(walk);
+    }
+  }
+}
+
+}  // namespace geolru::crdt

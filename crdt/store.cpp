@@ -1,0 +1,258 @@
+// crdt/store.cpp – local operations, bounds and upkeep; replication is in store_replication.cpp.
+#include "crdt/store.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <limits>
+
+#include "crdt/shard.hpp"
+#include "crdt/store_hold.hpp"
+
+namespace geolru::crdt {
+namespace {
+
+/// One shard per MiB, so that a small cache is one exact LRU; entries are spread no thinner than 512.
+std::size_t shards_for(const StoreOptions& options) {
+  std::size_t shards = options.capacity_bytes >> 20;
+  if (options.capacity_entries != 0) shards = std::min(shards, options.capacity_entries / 512);
+  return std::bit_floor(std::clamp<std::size_t>(shards, 1, limits::shards_max));
+}
+
+/// A sixty-fourth of the capacity goes into rings.
+std::size_t ring_events_for(const StoreOptions& options, std::size_t shards) {
+  if (!options.replicated) return 0;
+  const std::size_t events = options.capacity_bytes / 64 / sizeof(ChangeRing::Event) / shards;
+  return std::bit_floor(std::clamp(events, limits::ring_events_min, limits::ring_events_max));
+}
+
+StubBudget stub_budget_for(const StoreOptions& options, std::size_t shards) {
+  // A local cache needs stubs only so that a load cannot undo an erase made while it ran.
+  const std::size_t share = options.replicated ? 8 : 64;
+  const std::size_t slots = options.stub_slots.value_or(options.capacity_bytes / share / slot_bytes);
+  const std::size_t rings = shards * ring_events_for(options, shards) * sizeof(ChangeRing::Event);
+  // Young stubs may take half of the bytes: beyond that the cache would hold nothing else for a while.
+  const std::size_t left = options.capacity_bytes - std::min(rings, options.capacity_bytes);
+  const std::size_t hard = std::max(left / 2 / slot_bytes, slots);
+  return {slots / shards, std::max<std::size_t>(hard / shards, 1),
+          options.replicated ? options.stub_age_min : Ms{0}};
+}
+
+}  // namespace
+
+Hlc find_stamp(const Stamps& stamps, Origin origin) {
+  const auto it = std::ranges::lower_bound(stamps, origin, {}, &Stamps::value_type::first);
+  return it != stamps.end() && it->first == origin ? it->second : Hlc{};
+}
+
+bool raise_stamp(Stamps& stamps, Origin origin, Hlc to) {
+  const auto it = std::ranges::lower_bound(stamps, origin, {}, &Stamps::value_type::first);
+  if (it == stamps.end() || it->first != origin) {
+    stamps.insert(it, {origin, to});
+    return true;
+  }
+  if (to <= it->second) return false;
+  it->second = to;
+  return true;
+}
+
+Store::Store(const StoreOptions& options, Origin self)
+    : options_{options}, clock_{options.max_drift}, self_{static_cast<std::uint64_t>(self)} {
+  const std::size_t count = options.shards != 0 ? options.shards : shards_for(options);
+  const std::size_t events = ring_events_for(options, count);
+  shard_shift_ = 64 - static_cast<unsigned>(std::countr_zero(count));
+  for (std::size_t i = 0; i < count; ++i) {
+    shards_.push_back(std::make_unique<Shard>(events, stub_budget_for(options, count)));
+  }
+  bytes_ = count * events * sizeof(ChangeRing::Event);
+}
+
+Store::~Store() = default;
+
+std::size_t Store::shard_of(KeyHash hash) const {
+  return shards_.size() == 1 ? 0 : static_cast<std::uint64_t>(hash) >> shard_shift_;
+}
+
+BlockRef Store::get(std::string_view key, WallMs wall) {
+  const KeyHash key_hash = hash(key);
+  const WallMs now = clock_.now(wall);
+  Shard& shard = *shards_[shard_of(key_hash)];
+  const std::lock_guard lock{shard.mutex};
+  const SlotId id = shard.find(key_hash);
+  if (id != no_slot) {
+    const Slot& slot = shard.slot(id);
+    if (shard.serves(slot, now) && slot.block->key() == key) {
+      shard.touch(id);
+      ++shard.hits;
+      return BlockRef::share(slot.block);
+    }
+  }
+  ++shard.misses;
+  return {};
+}
+
+std::optional<Ms> Store::ttl(std::string_view key, WallMs wall) {
+  const KeyHash key_hash = hash(key);
+  const WallMs now = clock_.now(wall);
+  Shard& shard = *shards_[shard_of(key_hash)];
+  const std::lock_guard lock{shard.mutex};
+  const SlotId id = shard.find(key_hash);
+  if (id == no_slot) return std::nullopt;
+  const Slot& slot = shard.slot(id);
+  if (!shard.serves(slot, now) || slot.block->key() != key) return std::nullopt;
+  return slot.expires() - now;
+}
+
+Written Store::set(std::string_view key, std::string_view value, Ms ttl, WallMs wall) {
+  BlockRef block{Block::make(key, value)};  // before the lock: it copies
+  return write(hash(key), std::move(block), ttl, wall);
+}
+
+Written Store::erase(std::string_view key, WallMs wall) {
+  return write(hash(key), {}, options_.max_ttl, wall);
+}
+
+Written Store::clear(WallMs wall) {
+  const Written written = write(clear_hash, {}, options_.max_ttl, wall);
+  spread_clear({written.stamp.hlc, written.stamp.origin});
+  return written;
+}
+
+Written Store::write(KeyHash key_hash, BlockRef block, Ms ttl, WallMs wall) {
+  const std::size_t index = shard_of(key_hash);
+  Written written;
+  SlotId id = no_slot;
+  {
+    const Hold shard{*this, index};
+    // Stamped under the lock, so that who visits every shard after a tick has met every write before it.
+    written.stamp = {clock_.tick(wall), self()};
+    const Meta meta{key_hash, written.stamp, written.stamp.hlc, static_cast<std::uint32_t>(ttl.count()),
+                    !block};
+    id = shard->put(meta, shard->find(key_hash), block.detach());
+    shard->note_change(id, true);
+    note_floor(shard->trim_stubs(written.stamp.hlc.ms()));
+    written.wake = note_change(index);
+  }
+  make_room(index, id);
+  return written;
+}
+
+std::optional<Written> Store::finish_load(std::string_view key, std::string_view value, Ms ttl, Hlc as_of,
+                                          WallMs wall) {
+  BlockRef block{Block::make(key, value)};
+  const KeyHash key_hash = hash(key);
+  const std::size_t index = shard_of(key_hash);
+  Written written;
+  SlotId id = no_slot;
+  {
+    const Hold shard{*this, index};
+    // What overwrote a load as of a floor or before may be forgotten.
+    if (as_of.raw <= floor_max_.load(std::memory_order_acquire)) return std::nullopt;
+    if (as_of.raw <= pending_floor_.load(std::memory_order_acquire)) return std::nullopt;
+    const Version version{as_of, self()};
+    const SlotId held = shard->find(key_hash);
+    if (held != no_slot && shard->version_of(shard->slot(held)) >= version) return std::nullopt;
+    if (version <= shard->cleared()) return std::nullopt;
+    written.stamp = {clock_.tick(wall), version.origin};
+    const Meta meta{key_hash, written.stamp, as_of, static_cast<std::uint32_t>(ttl.count()), false};
+    if (meta.expires() <= written.stamp.hlc.ms()) return std::nullopt;
+    id = shard->put(meta, held, block.detach());
+    shard->note_change(id, true);
+    note_floor(shard->trim_stubs(written.stamp.hlc.ms()));
+    written.wake = note_change(index);
+  }
+  make_room(index, id);
+  return written;
+}
+
+void Store::spread_clear(Version version) {
+  for (const auto& shard : shards_) {
+    const std::lock_guard lock{shard->mutex};
+    shard->clear(version);
+  }
+}
+
+bool Store::note_change(std::size_t shard) {
+  if (!options_.replicated) return false;
+  const std::uint64_t bit = std::uint64_t{1} << shard;
+  // Seen set, with the shard's lock held: whoever takes the bit away will take the lock after that.
+  if (dirty_.load(std::memory_order_acquire) & bit) return false;
+  return dirty_.fetch_or(bit, std::memory_order_acq_rel) == 0;
+}
+
+void Store::note_floor(Hlc floor) {
+  if (floor.is_zero()) return;
+  std::uint64_t highest = floor_max_.load(std::memory_order_relaxed);
+  while (highest < floor.raw &&
+         !floor_max_.compare_exchange_weak(highest, floor.raw, std::memory_order_acq_rel)) {
+  }
+  floors_revision_.fetch_add(1, std::memory_order_acq_rel);
+}
+
+bool Store::over_capacity() const {
+  if (options_.capacity_entries != 0 && live_.load(std::memory_order_relaxed) > options_.capacity_entries)
+    return true;
+  return bytes_.load(std::memory_order_relaxed) > options_.capacity_bytes;
+}
+
+void Store::make_room(std::size_t preferred, SlotId written) {
+  // What was just written goes last: only when nothing else is left to go.
+  if (!evict_but(preferred, written)) evict_but(preferred, no_slot);
+}
+
+bool Store::evict_but(std::size_t preferred, SlotId spare) {
+  // From the shard just written to while it holds its share, then once around them all, one lock at a time.
+  std::size_t barren = 0;
+  std::size_t index = preferred;
+  while (over_capacity()) {
+    if (barren > shards_.size()) return false;
+    {
+      const Hold shard{*this, index};
+      const std::size_t share = live_.load(std::memory_order_relaxed) / shards_.size();
+      const bool evicted = shard->live() >= std::max<std::size_t>(share, 1) &&
+                           shard->evict(index == preferred ? spare : no_slot);
+      barren = evicted ? 0 : barren + 1;
+      if (evicted) note_floor(shard->trim_stubs(clock_.last().ms()));
+      if (evicted && index == preferred) continue;
+    }
+    index = evict_hand_.fetch_add(1, std::memory_order_relaxed) % shards_.size();
+  }
+  return true;
+}
+
+void Store::sweep(std::size_t slots, WallMs wall) {
+  const WallMs now = clock_.now(wall);
+  const Ms retention = options_.max_ttl + 2 * options_.max_drift;
+  const std::lock_guard upkeep{upkeep_mutex_};
+  for (std::size_t shards = shards_.size(); shards > 0 && slots > 0;) {
+    const std::size_t step = std::min(slots, limits::slots_per_hold_max);
+    const Hold shard{*this, sweep_shard_};
+    const bool done = shard->sweep(now, retention, step);
+    note_floor(shard->trim_stubs(now));
+    slots -= step;
+    if (!done) continue;
+    sweep_shard_ = (sweep_shard_ + 1) % shards_.size();
+    --shards;
+  }
+}
+
+StoreStats Store::stats() {
+  StoreStats sum{.capacity_bytes = options_.capacity_bytes};
+  sum.bytes = bytes_.load(std::memory_order_relaxed);
+  WallMs oldest = WallMs::max();
+  for (const auto& shard : shards_) {
+    const std::lock_guard lock{shard->mutex};
+    sum.live += shard->live();
+    sum.stubs += shard->stubs().size();
+    sum.hits += shard->hits;
+    sum.misses += shard->misses;
+    sum.evictions += shard->evictions;
+    sum.expirations += shard->expirations;
+    sum.stubs_dropped += shard->stubs_dropped;
+    if (const SlotId top = shard->stubs().top(); top != no_slot)
+      oldest = std::min(oldest, shard->slot(top).stamp.ms());
+  }
+  if (oldest != WallMs::max()) sum.horizon = oldest;
+  return sum;
+}
+
+}  // namespace geolru::crdt

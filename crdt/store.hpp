@@ -1,0 +1,238 @@
+// crdt/store.hpp – everything a node knows of its keys: a sharded hash table of slots held in an LRU,
+// with per-origin logs, stubs, floors and a ring of changes to stream. Thread-safe.
+// Reads no clock: callers pass their wall time, and the hybrid clock makes it go forward.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "crdt/clock.hpp"
+#include "crdt/limits.hpp"
+#include "crdt/register.hpp"
+
+namespace geolru::crdt {
+
+class Shard;
+
+/// A stamp per origin, sorted by origin. What digests, floors and closes are made of.
+using Stamps = std::vector<std::pair<Origin, Hlc>>;
+
+/// The entry of `origin`, or zero.
+[[nodiscard]] Hlc find_stamp(const Stamps& stamps, Origin origin);
+/// Raises the entry of `origin` to at least `to`, adding it where it is missing. True if it rose.
+bool raise_stamp(Stamps& stamps, Origin origin, Hlc to);
+
+struct StoreOptions {
+  std::size_t capacity_bytes = std::size_t{64} << 20;  ///< Everything, stubs and bookkeeping included.
+  std::size_t capacity_entries = 0;                    ///< Live entries; 0: bounded by bytes alone.
+  Ms max_ttl = std::chrono::hours{24};
+  Ms max_drift{500};
+  std::uint64_t hash_seed = 0;
+  bool replicated = true;                  ///< Keep change rings and the full stub budget.
+  std::size_t shards = 0;                  ///< A power of two; 0: by capacity.
+  std::optional<std::size_t> stub_slots;   ///< Stub budget in slots; unset: an eighth of the bytes.
+  Ms stub_age_min = limits::stub_age_min;  ///< Younger stubs stay, though values have to go for them.
+};
+
+/// A local write, and whether the loop has to be woken for it.
+struct Written {
+  Stamp stamp;
+  bool wake = false;
+};
+
+enum class Applied {
+  stored,       ///< It won, with its value if it had one.
+  stubbed,      ///< It won, without its value: expired, doubtful or cleared.
+  unchanged,    ///< What is held is the same or newer.
+  forgettable,  ///< Older than anything is remembered. Nothing done.
+  refused,      ///< A limit of the store. Nothing done.
+  outdated,     ///< Floors have risen since the rules were made: make them anew. Nothing done.
+};
+
+/// How an incoming register is to be taken.
+struct ApplyRules {
+  Hlc danger;  ///< A value as of this or before is stored as a stub (receiver rule).
+  std::optional<std::uint64_t> floors_revision;  ///< Of the floors that `danger` was worked out from.
+  bool relay = false;                            ///< Queue its key onward, even if nothing changed.
+  bool confirms = false;  ///< It is part of a resync: an equal live version here counts as confirmed.
+};
+
+/// Which slots a walk visits: those above the peer's closed stamp of their origin and, in a resync, all
+/// as of `resync_up_to` or before. Values as of `doubtful_up_to` or before travel as stubs.
+struct WalkFilter {
+  Stamps closed;
+  Hlc resync_up_to;
+  Hlc doubtful_up_to;
+};
+
+enum class WalkId : std::uint32_t {};
+
+/// What one link reads of the change rings: where it is and how far its current pass goes, per shard.
+struct RingCursor {
+  std::array<std::uint64_t, limits::shards_max>
+      begin{};  ///< Of the pass: what it has sent lies from here on.
+  std::array<std::uint64_t, limits::shards_max> next{};
+  std::array<std::uint64_t, limits::shards_max> end{};
+  [[nodiscard]] bool finished(std::size_t shard) const { return next[shard] == end[shard]; }
+};
+
+/// Which change events a link wants.
+enum class Changes {
+  own,              ///< Local writes.
+  own_and_relayed,  ///< And what arrived to be relayed.
+};
+
+enum class Drained { done, more, lost };
+
+/// Gauges and counters; the counters only ever rise.
+struct StoreStats {
+  std::size_t live = 0, stubs = 0;            ///< Slots with and without a value.
+  std::size_t bytes = 0, capacity_bytes = 0;  ///< In use, bookkeeping included; and the bound.
+  std::uint64_t hits = 0, misses = 0;
+  std::uint64_t evictions = 0, expirations = 0, stubs_dropped = 0;
+  WallMs horizon{};  ///< Stamp time of the oldest stub; the epoch when there is none.
+};
+
+/// Order-independent sum, mod 2^128, of a keyed hash of each slot's (key hash, version).
+struct Fingerprint {
+  std::uint64_t high = 0, low = 0;
+  std::uint64_t slots = 0;
+  friend bool operator==(const Fingerprint&, const Fingerprint&) = default;
+};
+
+class Store {
+ public:
+  Store(const StoreOptions& options, Origin self);
+  ~Store();
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  // -- Local operations ------------------------------------------------------------------------------
+
+  /// The value of `key`, moved to the front of its LRU; empty if there is none that may be served.
+  [[nodiscard]] BlockRef get(std::string_view key, WallMs wall);
+  /// What remains of the life of `key`, or nullopt. Does not touch the LRU order.
+  [[nodiscard]] std::optional<Ms> ttl(std::string_view key, WallMs wall);
+
+  /// Writes. The TTL is positive and at most max_ttl; sizes are within limits. Throws std::bad_alloc.
+  Written set(std::string_view key, std::string_view value, Ms ttl, WallMs wall);
+  Written erase(std::string_view key, WallMs wall);
+  Written clear(WallMs wall);
+
+  /// The moment a load begins: what its result competes as of.
+  [[nodiscard]] Hlc begin_load(WallMs wall) { return clock_.tick(wall); }
+  /// Stores the result of a load, unless something newer is known or may have been forgotten.
+  std::optional<Written> finish_load(std::string_view key, std::string_view value, Ms ttl, Hlc as_of,
+                                     WallMs wall);
+
+  // -- Replication -----------------------------------------------------------------------------------
+
+  /// Merges a register that arrived. Its stamp was admitted; sizes and TTL were checked by the codec.
+  Applied apply(const Incoming& incoming, AdmittedHlc admitted, const ApplyRules& rules, WallMs wall);
+
+  /// Gives a stub back its value, if it is exactly that version's. True if it did.
+  bool revive(const Incoming& incoming, WallMs wall);
+
+  /// Starts a walk over all logs in stamp order, shard by shard. Floors rise under it unnoticed only for
+  /// what it has visited: `end_walk` tells the rest.
+  [[nodiscard]] WalkId begin_walk(WalkFilter filter);
+  /// Appends the next slots, until about `bytes` are gathered. True when the walk is complete.
+  bool walk(WalkId id, std::size_t bytes, WallMs wall, std::vector<Outgoing>& out);
+  /// Ends a walk, complete or not. Sets `cursor` to the changes since each shard's visit. Returns the
+  /// floors that rose over slots which the walk should have visited and had not.
+  Stamps end_walk(WalkId id, RingCursor& cursor);
+
+  /// The newest change of every shard, each read under its lock: every write stamped before the call is
+  /// at or below it.
+  void mark_changes(std::array<std::uint64_t, limits::shards_max>& heads);
+  /// Appends changes between next and end of one shard, each key once, in its newest version. `lost`: the
+  /// ring overran the cursor, or a queued key was dropped for lack of memory: catch up from the digest.
+  /// `bytes` is what may yet be gathered, and falls.
+  Drained drain(std::size_t shard, RingCursor& cursor, Changes which, std::size_t& bytes,
+                std::vector<Outgoing>& out);
+  /// The newest change of one shard. No lock: a write in flight may be missed.
+  [[nodiscard]] std::uint64_t head(std::size_t shard) const;
+  /// Shards changed since the last call, as bits. The next write after it asks for a wake-up.
+  [[nodiscard]] std::uint64_t take_dirty() { return dirty_.exchange(0, std::memory_order_acq_rel); }
+
+  /// floor(o) of every origin whose stubs were dropped here, or that was taken over from a peer.
+  [[nodiscard]] Stamps floors();
+  /// Rises whenever a floor does; equal values mean equal floors.
+  [[nodiscard]] std::uint64_t floors_revision() const {
+    return floors_revision_.load(std::memory_order_acquire);
+  }
+  /// Takes over a peer's floors at the end of a resync.
+  void adopt_floors(const Stamps& floors);
+  /// While a resync is pending, loads as of this or before are not stored either. Zero: none.
+  void set_pending_floor(Hlc pending) { pending_floor_.store(pending.raw, std::memory_order_release); }
+
+  /// Forgets which slots were confirmed; then a resync's registers confirm theirs.
+  void begin_confirming();
+  /// Turns every live slot as of `up_to` or before that was not confirmed into a stub.
+  void drop_unconfirmed(Hlc up_to);
+
+  /// Gives this node a new life: later writes carry `self`.
+  void begin_life(Origin self);
+  [[nodiscard]] Origin self() const { return Origin{self_.load(std::memory_order_acquire)}; }
+
+  // -- Upkeep and inspection -------------------------------------------------------------------------
+
+  /// Reclaims expired values and slots past retention, looking at up to `slots` slots. Call it often.
+  void sweep(std::size_t slots, WallMs wall);
+
+  /// The same sum over one origin's slots stamped above `above`. Cheap where there are few.
+  [[nodiscard]] Fingerprint tail_fingerprint(Origin origin, Hlc above);
+  /// Over the slots of origins in `up_to` stamped above `above` (by origin) and at most `up_to`.
+  [[nodiscard]] Fingerprint fingerprint(const Stamps& above, const Stamps& up_to, std::uint64_t key);
+  /// Calls `visit` for every slot, each shard under its lock: `visit` must be quick and not call back.
+  void for_each(const std::function<void(const Outgoing&)>& visit);
+  /// The register held for a key's hash, served or not.
+  [[nodiscard]] std::optional<Outgoing> peek(KeyHash hash);
+  /// True if this register would be served: live, not expired, not cleared.
+  [[nodiscard]] bool serves(const Outgoing& held, WallMs wall);
+
+  [[nodiscard]] StoreStats stats();
+  [[nodiscard]] HybridClock& clock() { return clock_; }
+  [[nodiscard]] const StoreOptions& options() const { return options_; }
+  [[nodiscard]] std::size_t shard_count() const { return shards_.size(); }
+  [[nodiscard]] KeyHash hash(std::string_view key) const { return hash_key(key, options_.hash_seed); }
+
+ private:
+  class Hold;
+
+  [[nodiscard]] std::size_t shard_of(KeyHash hash) const;
+  Written write(KeyHash hash, BlockRef block, Ms ttl, WallMs wall);
+  [[nodiscard]] bool over_capacity() const;
+  void make_room(std::size_t preferred, std::uint32_t written);
+  bool evict_but(std::size_t preferred, std::uint32_t spare);
+  void note_floor(Hlc floor);
+  bool note_change(std::size_t shard);
+  void spread_clear(Version version);
+
+  StoreOptions options_;
+  unsigned shard_shift_ = 63;
+  HybridClock clock_;
+  std::vector<std::unique_ptr<Shard>> shards_;
+
+  std::atomic<std::uint64_t> self_;    // as an Origin; written with every shard's lock held in turn
+  std::atomic<std::size_t> bytes_{0};  // of slots, blocks and index entries of all shards
+  std::atomic<std::size_t> live_{0};
+  std::atomic<std::uint64_t> dirty_{0};
+  std::atomic<std::uint64_t> floor_max_{0};
+  std::atomic<std::uint64_t> pending_floor_{0};
+  std::atomic<std::uint64_t> floors_revision_{0};
+  std::atomic<std::size_t> evict_hand_{0};
+
+  std::mutex upkeep_mutex_;  // guards what follows
+  Stamps adopted_floors_;
+  std::size_t sweep_shard_ = 0;
+  std::uint32_t next_walk_ = 0;
+};
+
+}  // namespace geolru::crdt

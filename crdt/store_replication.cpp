@@ -1,0 +1,246 @@
+// crdt/store_replication.cpp – what the engine does with the store: merging, walks, drains, floors.
+#include <algorithm>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "crdt/shard.hpp"
+#include "crdt/store.hpp"
+#include "crdt/store_hold.hpp"
+
+namespace geolru::crdt {
+namespace {
+
+/// The register a slot holds, in the form that merges compare.
+Incoming as_incoming(const Meta& meta, const Block* block) {
+  Incoming held{.meta = meta, .has_value = block != nullptr};
+  if (block != nullptr) {
+    held.key = block->key();
+    held.value = block->value();
+  }
+  return held;
+}
+
+void add(Fingerprint& sum, const Meta& meta, std::uint64_t key) {
+  const std::uint64_t words[3] = {static_cast<std::uint64_t>(meta.hash), meta.as_of.raw,
+                                  static_cast<std::uint64_t>(meta.stamp.origin)};
+  const XXH128_hash_t hash = XXH3_128bits_withSeed(words, sizeof words, key);
+  sum.low += hash.low64;
+  sum.high += hash.high64 + (sum.low < hash.low64 ? 1 : 0);
+  ++sum.slots;
+}
+
+}  // namespace
+
+Applied Store::apply(const Incoming& in, AdmittedHlc admitted, const ApplyRules& rules, WallMs wall) {
+  const Meta& meta = in.meta;
+  const WallMs now = clock_.now(wall);
+  if (admitted.get().ms() + options_.max_ttl + 2 * options_.max_drift <= now) return Applied::forgettable;
+  const std::size_t index = shard_of(meta.hash);
+  Applied applied = Applied::unchanged;
+  SlotId held = no_slot;
+  {
+    const Hold shard{*this, index};
+    // Under the lock: a stub of this very key, dropped just now, has raised a floor.
+    if (rules.floors_revision && *rules.floors_revision != floors_revision()) return Applied::outdated;
+    held = shard->find(meta.hash);
+    if (held == no_slot ||
+        compare(as_incoming(shard->meta_of(shard->slot(held)), shard->slot(held).block), in) < 0) {
+      if (!shard->has_room_for(meta.stamp.origin)) return Applied::refused;
+      const bool live = in.has_value && meta.expires() > now && meta.as_of > rules.danger &&
+                        meta.version() > shard->cleared();
+      held = shard->put(meta, held, live ? Block::make(in.key, in.value) : nullptr);
+      applied = live ? Applied::stored : Applied::stubbed;
+    }
+    Slot& slot = shard->slot(held);
+    if (rules.confirms && in.has_value && slot.is_live() && shard->version_of(slot) == meta.version()) {
+      slot.confirmed = true;
+    }
+    if (rules.relay) {
+      shard->note_change(held, false);
+      note_change(index);
+    }
+    if (applied != Applied::unchanged) note_floor(shard->trim_stubs(now));
+  }
+  if (applied == Applied::unchanged) return applied;
+  if (meta.hash == clear_hash) spread_clear(meta.version());
+  make_room(index, held);
+  return applied;
+}
+
+bool Store::revive(const Incoming& in, WallMs wall) {
+  if (!in.has_value) return false;
+  const WallMs now = clock_.now(wall);
+  const std::size_t index = shard_of(in.meta.hash);
+  SlotId held = no_slot;
+  {
+    const Hold shard{*this, index};
+    held = shard->find(in.meta.hash);
+    if (held == no_slot) return false;
+    const Slot& slot = shard->slot(held);
+    if (slot.is_live() || slot.deleted || shard->version_of(slot) != in.meta.version()) return false;
+    if (slot.expires() <= now || shard->version_of(slot) <= shard->cleared()) return false;
+    shard->revive(held, Block::make(in.key, in.value));
+  }
+  make_room(index, held);
+  return true;
+}
+
+WalkId Store::begin_walk(WalkFilter filter) {
+  const auto shared = std::make_shared<const WalkFilter>(std::move(filter));
+  const std::lock_guard upkeep{upkeep_mutex_};
+  const WalkId id{next_walk_++};
+  for (const auto& shard : shards_) {
+    const std::lock_guard lock{shard->mutex};
+    shard->begin_walk(id, shared);
+  }
+  return id;
+}
+
+bool Store::walk(WalkId id, std::size_t bytes, WallMs wall, std::vector<Outgoing>& out) {
+  const WallMs now = clock_.now(wall);
+  for (const auto& shard : shards_) {
+    for (bool done = false; !done;) {
+      const std::lock_guard lock{shard->mutex};
+      done = shard->walk(id, bytes, now, out);
+      if (!done && bytes == 0) return false;
+    }
+  }
+  return true;
+}
+
+Stamps Store::end_walk(WalkId id, RingCursor& cursor) {
+  Stamps missed;
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    const std::lock_guard lock{shards_[i]->mutex};
+    const std::uint64_t head = shards_[i]->end_walk(id, missed);
+    cursor.begin[i] = cursor.next[i] = cursor.end[i] = head;
+  }
+  return missed;
+}
+
+void Store::mark_changes(std::array<std::uint64_t, limits::shards_max>& heads) {
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    const std::lock_guard lock{shards_[i]->mutex};
+    heads[i] = shards_[i]->ring().head();
+  }
+}
+
+std::uint64_t Store::head(std::size_t shard) const { return shards_[shard]->ring().head(); }
+
+Drained Store::drain(std::size_t shard, RingCursor& cursor, Changes which, std::size_t& bytes,
+                     std::vector<Outgoing>& out) {
+  const std::lock_guard lock{shards_[shard]->mutex};
+  return shards_[shard]->drain(cursor.begin[shard], cursor.next[shard], cursor.end[shard],
+                               which == Changes::own, bytes, clock_.last().ms(), out);
+}
+
+Stamps Store::floors() {
+  Stamps floors;
+  {
+    const std::lock_guard upkeep{upkeep_mutex_};
+    floors = adopted_floors_;
+  }
+  for (const auto& shard : shards_) {
+    const std::lock_guard lock{shard->mutex};
+    for (const OriginLog& log : shard->logs()) {
+      if (!log.floor().is_zero()) raise_stamp(floors, log.origin(), log.floor());
+    }
+  }
+  // Whatever was written before then has expired everywhere.
+  const WallMs forgotten = clock_.last().ms() - options_.max_ttl - 2 * options_.max_drift;
+  std::erase_if(floors, [&](const auto& floor) { return floor.second.ms() <= forgotten; });
+  return floors;
+}
+
+void Store::adopt_floors(const Stamps& floors) {
+  Hlc highest;
+  {
+    const std::lock_guard upkeep{upkeep_mutex_};
+    for (const auto& [origin, floor] : floors) {
+      raise_stamp(adopted_floors_, origin, floor);
+      highest = std::max(highest, floor);
+    }
+  }
+  note_floor(highest);
+}
+
+void Store::begin_confirming() {
+  for (const auto& shard : shards_) {
+    const std::lock_guard lock{shard->mutex};
+    for (SlotId id = 0; id < shard->slots_end(); ++id) shard->slot(id).confirmed = false;
+  }
+}
+
+void Store::drop_unconfirmed(Hlc up_to) {
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    const Hold shard{*this, i};
+    for (SlotId id = 0; id < shard->slots_end(); ++id) {
+      const Slot& slot = shard->slot(id);
+      if (slot.is_live() && slot.as_of <= up_to && !slot.confirmed) shard->make_stub(id);
+    }
+    note_floor(shard->trim_stubs(clock_.last().ms()));
+  }
+}
+
+void Store::begin_life(Origin self) {
+  // In every shard's lock once, so that no write of the old life is under way when this returns.
+  self_.store(static_cast<std::uint64_t>(self), std::memory_order_release);
+  for (const auto& shard : shards_) const std::lock_guard lock{shard->mutex};
+}
+
+Fingerprint Store::tail_fingerprint(Origin origin, Hlc above) {
+  Fingerprint sum;
+  for (const auto& shard : shards_) {
+    const std::lock_guard lock{shard->mutex};
+    for (const OriginLog& log : shard->logs()) {
+      if (log.origin() != origin) continue;
+      for (SlotId id = shard->first_above(log, above); id != no_slot; id = shard->slot(id).log_newer) {
+        add(sum, shard->meta_of(shard->slot(id)), 0);
+      }
+    }
+  }
+  return sum;
+}
+
+Fingerprint Store::fingerprint(const Stamps& above, const Stamps& up_to, std::uint64_t key) {
+  Fingerprint sum;
+  for (const auto& shard : shards_) {
+    const std::lock_guard lock{shard->mutex};
+    for (SlotId id = 0; id < shard->slots_end(); ++id) {
+      if (!shard->in_use(id)) continue;
+      const Slot& slot = shard->slot(id);
+      const Origin origin = shard->origin_of(slot);
+      if (slot.stamp <= find_stamp(above, origin) || slot.stamp > find_stamp(up_to, origin)) continue;
+      add(sum, shard->meta_of(slot), key);
+    }
+  }
+  return sum;
+}
+
+void Store::for_each(const std::function<void(const Outgoing&)>& visit) {
+  for (const auto& shard : shards_) {
+    const std::lock_guard lock{shard->mutex};
+    for (SlotId id = 0; id < shard->slots_end(); ++id) {
+      if (!shard->in_use(id)) continue;
+      const Slot& slot = shard->slot(id);
+      visit({shard->meta_of(slot), BlockRef::share(slot.block)});
+    }
+  }
+}
+
+std::optional<Outgoing> Store::peek(KeyHash key_hash) {
+  Shard& shard = *shards_[shard_of(key_hash)];
+  const std::lock_guard lock{shard.mutex};
+  const SlotId id = shard.find(key_hash);
+  if (id == no_slot) return std::nullopt;
+  return Outgoing{shard.meta_of(shard.slot(id)), BlockRef::share(shard.slot(id).block)};
+}
+
+bool Store::serves(const Outgoing& held, WallMs wall) {
+  Shard& shard = *shards_[shard_of(held.meta.hash)];
+  const std::lock_guard lock{shard.mutex};
+  return held.block && held.meta.expires() > clock_.now(wall) && held.meta.version() > shard.cleared();
+}
+
+}  // namespace geolru::crdt
