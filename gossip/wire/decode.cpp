@@ -1,0 +1,302 @@
+// gossip/wire/decode.cpp – see codec.hpp. Hostile bytes: Cap'n Proto checks every pointer, this file every
+// meaning. What fails a check is thrown as Malformed and leaves decode() as Rejected.
+// Each pointer is followed once, so a traversal limit of the payload's own size stops aliased ones.
+#include <bit>
+#include <cstring>
+#include <utility>
+
+#include <capnp/serialize.h>
+#include <kj/exception.h>
+#include <message.capnp.h>
+
+#include "gossip/wire/bounds.hpp"
+#include "gossip/wire/codec.hpp"
+#include "gossip/wire/frame.hpp"
+
+namespace geolru::gossip {
+
+namespace limits = crdt::limits;
+
+namespace {
+
+struct Malformed {
+  const char* reason;
+};
+
+void require(bool holds, const char* otherwise) {
+  if (!holds) throw Malformed{otherwise};
+}
+
+std::string text(capnp::Text::Reader from, std::size_t bytes_max) {
+  require(from.size() <= bytes_max, "a text too long");
+  return {from.cStr(), from.size()};
+}
+
+std::string name(capnp::Text::Reader from) { return text(from, limits::name_bytes_max); }
+std::string address(capnp::Text::Reader from) { return text(from, limits::address_bytes_max); }
+
+Origin origin(std::uint64_t from) {
+  require(from != 0, "an origin of 0");
+  return Origin{from};
+}
+
+WallMs wall(std::uint64_t from) {
+  require(from <= wall_ms_max, "a wall time out of bounds");
+  return WallMs{Ms{static_cast<Ms::rep>(from)}};
+}
+
+Stamps stamps(capnp::List<schema::OriginStamp>::Reader from) {
+  require(from.size() <= limits::digest_rows_max, "too many origins");
+  Stamps to;
+  to.reserve(from.size());
+  for (const auto entry : from) {
+    const Origin next = origin(entry.getOrigin());
+    require(to.empty() || to.back().first < next, "origins out of order");
+    to.emplace_back(next, Hlc{entry.getHlc()});
+  }
+  return to;
+}
+
+Hello decode_one(schema::Hello::Reader from) {
+  Hello to;
+  to.version = from.getVersion();
+  to.cluster = name(from.getCluster());
+  to.max_ttl = Ms{from.getMaxTtlMs()};
+  to.max_drift = Ms{from.getMaxDriftMs()};
+  require(to.max_drift <= limits::drift_max, "a drift out of bounds");
+  to.origin = origin(from.getOrigin());
+  to.region = name(from.getRegion());
+  to.name = name(from.getName());
+  to.address = address(from.getAddress());
+  to.wall = wall(from.getWallMs());
+  to.seen_as = address(from.getSeenAs());
+  return to;
+}
+
+Goodbye decode_one(schema::Goodbye::Reader from) {
+  return {text(from.getReason(), reason_bytes_max), from.getLeaving()};
+}
+
+Members decode_one(schema::Members::Reader from) {
+  const auto list = from.getMembers();
+  require(list.size() <= limits::members_max, "too many members");
+  Members to;
+  to.members.reserve(list.size());
+  for (const auto member : list) {
+    to.members.push_back({.origin = origin(member.getOrigin()),
+                          .stamp = Hlc{member.getStamp()},
+                          .lifetime = Ms{member.getLifetimeMs()},
+                          .left = member.getLeft(),
+                          .region = name(member.getRegion()),
+                          .name = name(member.getName()),
+                          .address = address(member.getAddress())});
+  }
+  return to;
+}
+
+Digest decode_one(schema::Digest::Reader from) {
+  const auto rows = from.getRows();
+  require(rows.size() <= limits::digest_rows_max, "too many origins");
+  require(from.getAsk() <= schema::Ask::REPORT, "an unknown wish");
+  Digest to;
+  to.full = from.getFull();
+  to.ask = static_cast<Ask>(from.getAsk());
+  to.resync_up_to = Hlc{from.getResyncUpTo()};
+  to.members_hash = from.getMembersHash();
+  to.rows.reserve(rows.size());
+  for (const auto row : rows)
+    to.rows.push_back({origin(row.getOrigin()), Hlc{row.getClosed()}, Hlc{row.getFloor()}});
+  return to;
+}
+
+Close decode_one(schema::Close::Reader from) {
+  Close to;
+  to.stream = from.getStream();
+  to.complete = from.getComplete();
+  to.resync = from.getResync();
+  to.closes = stamps(from.getCloses());
+  to.floors = stamps(from.getFloors());
+  to.acknowledged = stamps(from.getAcknowledged());
+  to.answer = from.getAnswer();
+  to.wall = wall(from.getWallMs());
+  to.ping = from.getPing();
+  to.pong = from.getPong();
+  to.held_ms = from.getHeldMs();
+  return to;
+}
+
+Refused decode_one(schema::Refused::Reader from) {
+  const auto stamp = from.getStamp();
+  return {from.getStream(), {Hlc{stamp.getHlc()}, origin(stamp.getOrigin())}};
+}
+
+/// A list with an entry for each of `count`, or with one that holds for all.
+template <typename Element>
+class Column {
+ public:
+  using List = typename capnp::List<Element>::Reader;
+
+  Column(List list, std::size_t count) : list_{list}, step_{list.size() > 1 ? 1u : 0u} {
+    require(list.size() == count || (list.size() == 1 && count > 1), "a column of another length");
+  }
+  Element take() {
+    const Element element = list_[at_];
+    at_ += step_;
+    return element;
+  }
+
+ private:
+  List list_;
+  unsigned at_ = 0;
+  unsigned step_;
+};
+
+std::vector<Origin> origins(capnp::List<std::uint64_t>::Reader from, std::size_t records) {
+  require(from.size() <= records && from.size() >= (records > 0 ? 1 : 0), "origins unlike the records");
+  std::vector<Origin> to;
+  to.reserve(from.size());
+  for (const std::uint64_t entry : from) {
+    const Origin next = origin(entry);
+    require(to.empty() || to.back() < next, "origins out of order");
+    to.push_back(next);
+  }
+  return to;
+}
+
+using Incomings = std::vector<crdt::Incoming>;
+
+void read_origins(schema::Records::Reader from, Incomings& to) {
+  const std::vector<Origin> known = origins(from.getOrigins(), to.size());
+  const auto indexes = from.getOriginIndexes();
+  require(indexes.size() == (known.size() > 1 ? to.size() : 0), "a column of another length");
+  if (known.size() == 1) {
+    for (crdt::Incoming& record : to) record.meta.stamp.origin = known.front();
+    return;
+  }
+  for (unsigned i = 0; i < indexes.size(); ++i) {
+    require(indexes[i] < known.size(), "an origin that is not listed");
+    to[i].meta.stamp.origin = known[indexes[i]];
+  }
+}
+
+void read_times(schema::Records::Reader from, capnp::List<std::uint64_t>::Reader stamps,
+                const DecodeRules& rules, Incomings& to) {
+  Column<std::uint32_t> ttls{from.getTtlsMs(), to.size()};
+  for (unsigned i = 0; i < to.size(); ++i) {
+    crdt::Meta& meta = to[i].meta;
+    meta.stamp.hlc = meta.as_of = Hlc{stamps[i]};
+    meta.ttl_ms = ttls.take();
+    require(Ms{meta.ttl_ms} <= rules.max_ttl, "a TTL above the cluster's");
+  }
+  const auto indexes = from.getAsOfIndexes();
+  const auto as_ofs = from.getAsOfs();
+  require(indexes.size() == as_ofs.size(), "a column of another length");
+  for (unsigned i = 0; i < indexes.size(); ++i) {
+    require(indexes[i] < to.size() && (i == 0 || indexes[i - 1] < indexes[i]), "an as-of out of place");
+    crdt::Meta& meta = to[indexes[i]].meta;
+    meta.as_of = Hlc{as_ofs[i]};
+    require(meta.as_of <= meta.stamp.hlc, "an as-of later than its stamp");
+  }
+}
+
+/// Reads the flags; returns how many records have a value.
+std::size_t read_flags(schema::Records::Reader from, Incomings& to) {
+  Column<std::uint8_t> flags{from.getFlags(), to.size()};
+  std::size_t values = 0;
+  for (crdt::Incoming& record : to) {
+    const std::uint8_t flag = flags.take();
+    require(flag == 0 || flag == flag_deleted || flag == flag_value, "unknown flags");
+    record.meta.deleted = flag == flag_deleted;
+    record.has_value = flag == flag_value;
+    values += record.has_value;
+  }
+  return values;
+}
+
+void read_content(schema::Records::Reader from, const DecodeRules& rules, Incomings& to) {
+  const std::size_t values = read_flags(from, to);
+  const auto hashes = from.getHashes();
+  require(hashes.size() == to.size() - values, "a column of another length");
+  Column<std::uint16_t> key_sizes{from.getKeySizes(), values};
+  Column<std::uint32_t> value_sizes{from.getValueSizes(), values};
+  const auto blob = from.getBytes();
+  std::string_view bytes{reinterpret_cast<const char*>(blob.begin()), blob.size()};
+  const auto cut = [&bytes](std::size_t size, std::size_t size_max) {
+    require(size <= size_max && size <= bytes.size(), "a size out of bounds");
+    const std::string_view part = bytes.substr(0, size);
+    bytes.remove_prefix(size);
+    return part;
+  };
+  unsigned hash = 0;
+  for (crdt::Incoming& record : to) {
+    if (record.has_value) {
+      record.key = cut(key_sizes.take(), limits::key_bytes_max);
+      record.value = cut(value_sizes.take(), limits::value_bytes_max);
+      record.meta.hash = crdt::hash_key(record.key, rules.hash_seed);
+    } else {
+      record.meta.hash = crdt::KeyHash{hashes[hash++]};
+      require(record.meta.hash != crdt::clear_hash || record.meta.deleted, "a clear() that deletes nothing");
+    }
+  }
+  require(bytes.empty(), "bytes of no record");
+}
+
+ReceivedRecords decode_one(schema::Records::Reader from, const DecodeRules& rules) {
+  const auto stamps = from.getStamps();
+  require(stamps.size() <= limits::records_per_frame_max, "too many records");
+  ReceivedRecords to{
+      .stream = from.getStream(), .resync = from.getResync(), .records = Incomings(stamps.size())};
+  read_origins(from, to.records);
+  read_times(from, stamps, rules, to.records);
+  read_content(from, rules, to.records);
+  return to;
+}
+
+Received decode_root(schema::Message::Reader root, const DecodeRules& rules) {
+  switch (root.which()) {
+    case schema::Message::HELLO:
+      return decode_one(root.getHello());
+    case schema::Message::GOODBYE:
+      return decode_one(root.getGoodbye());
+    case schema::Message::MEMBERS:
+      return decode_one(root.getMembers());
+    case schema::Message::DIGEST:
+      return decode_one(root.getDigest());
+    case schema::Message::RECORDS:
+      return decode_one(root.getRecords(), rules);
+    case schema::Message::CLOSE:
+      return decode_one(root.getClose());
+    case schema::Message::REFUSED:
+      return decode_one(root.getRefused());
+  }
+  throw Malformed{"unknown message"};  // a newer node's
+}
+
+/// The words of a message of one segment, the only kind there is; its table included.
+kj::ArrayPtr<const capnp::word> one_segment(std::span<const std::byte> payload) {
+  constexpr std::size_t word = sizeof(capnp::word);
+  require(payload.size() <= limits::frame_bytes_max, "a payload too long");
+  require(payload.size() >= 2 * word && payload.size() % word == 0, "a payload of no whole message");
+  require(std::bit_cast<std::uintptr_t>(payload.data()) % word == 0, "a payload out of alignment");
+  // The table reads like a frame header: one less than the number of segments, and the size of the first.
+  const auto [segments, segment_words] = read_header(payload);
+  require(segments == 0, "more than one segment");
+  require(segment_words == payload.size() / word - 1, "a segment of another size than its payload");
+  return {reinterpret_cast<const capnp::word*>(payload.data()), payload.size() / word};
+}
+
+}  // namespace
+
+std::variant<Received, Rejected> decode(std::span<const std::byte> payload, const DecodeRules& rules) {
+  try {
+    const auto words = one_segment(payload);
+    capnp::FlatArrayMessageReader reader{words, {.traversalLimitInWords = words.size(), .nestingLimit = 8}};
+    return decode_root(reader.getRoot<schema::Message>(), rules);
+  } catch (const Malformed& malformed) {
+    return Rejected{malformed.reason};
+  } catch (const kj::Exception& exception) {
+    return Rejected{std::string{"Cap'n Proto: "} + exception.getDescription().cStr()};
+  }
+}
+
+}  // namespace geolru::gossip

@@ -1,0 +1,147 @@
+# gossip/wire/message.capnp – the wire format of geolru, protocol version 1.
+# One Message is the payload of one frame: flat, unpacked, in one segment. Times are hybrid logical times
+# (48 bits of milliseconds since 1970 above a 16-bit counter) unless they say milliseconds. New fields go
+# last and read as zero from an old node; whatever that could make an old node misread raises the version.
+@0x9a973d584e40b7a8;
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("geolru::gossip::schema");
+
+struct Message {
+  union {
+    hello @0 :Hello;
+    goodbye @1 :Goodbye;
+    members @2 :Members;
+    digest @3 :Digest;
+    records @4 :Records;
+    close @5 :Close;
+    refused @6 :Refused;
+  }
+}
+
+struct Hello {
+  # The first message of both sides.
+
+  version @0 :UInt32;
+  cluster @1 :Text;
+  maxTtlMs @2 :UInt32;
+  maxDriftMs @3 :UInt32;
+  origin @4 :UInt64;    # Never 0.
+  region @5 :Text;
+  name @6 :Text;
+  address @7 :Text;     # "host:port"; ":port" at the host that the peer sees; empty: nowhere.
+  wallMs @8 :UInt64;    # The sender's wall clock, milliseconds since 1970, below 2^48.
+  seenAs @9 :Text;      # "host:port" at which the sender sees the receiver.
+}
+
+struct Goodbye {
+  # The last message of a link.
+
+  reason @0 :Text;      # At most 1 KiB.
+  leaving @1 :Bool;     # The sender leaves the cluster for good.
+}
+
+struct Member {
+  origin @0 :UInt64;    # Never 0.
+  stamp @1 :UInt64;
+  lifetimeMs @2 :UInt32;  # From the stamp on.
+  left @3 :Bool;
+  region @4 :Text;
+  name @5 :Text;
+  address @6 :Text;     # Empty: cannot be dialled.
+}
+
+struct Members {
+  members @0 :List(Member);
+}
+
+struct OriginStamp {
+  origin @0 :UInt64;    # Never 0.
+  hlc @1 :UInt64;
+}
+
+enum Ask {
+  # What a digest asks of its receiver.
+
+  nothing @0;
+  offer @1;
+  catchUp @2;
+  resync @3;
+  stopped @4;           # I have stopped streaming to you: ask again.
+  report @5;            # Answer with your digest.
+}
+
+struct DigestRow {
+  origin @0 :UInt64;    # Never 0.
+  closed @1 :UInt64;
+  floor @2 :UInt64;
+}
+
+struct Digest {
+  full @0 :Bool;        # All rows, not only those that changed since the last digest on this link.
+  ask @1 :Ask;
+  resyncUpTo @2 :UInt64;
+  membersHash @3 :UInt64;
+  rows @4 :List(DigestRow);
+}
+
+struct Records {
+  # Registers of one stream as columns: entry i of each belongs to record i. A column marked "constant"
+  # may have a single entry instead, which then holds for all. There is always a stamp per record.
+
+  stream @0 :UInt32;
+  resync @1 :Bool;
+  stamps @2 :List(UInt64);
+
+  flags @3 :List(UInt8);
+  # Constant. 1: deleted; 2: has a value. Never both; neither is a stub.
+
+  ttlsMs @4 :List(UInt32);
+  # Constant. A record lives from its as-of on.
+
+  origins @5 :List(UInt64);
+  # The origins that occur, ascending. Never 0.
+
+  originIndexes @6 :List(UInt16);
+  # Into `origins`. Empty if there is but one.
+
+  asOfIndexes @7 :List(UInt16);
+  # The records, ascending, that compete as of another time than their stamp.
+
+  asOfs @8 :List(UInt64);
+  # That time, never later than the stamp; an entry for each of `asOfIndexes`.
+
+  hashes @9 :List(UInt64);
+  # Key hashes of the records without a value, in their order. The receiver hashes the other keys itself.
+  # 0 is the register of clear(): deleted.
+
+  keySizes @10 :List(UInt16);
+  # Constant. Of the records with a value, in their order.
+
+  valueSizes @11 :List(UInt32);
+  # Constant. Likewise.
+
+  bytes @12 :Data;
+  # Key, value, key, value, … of the records with a value.
+}
+
+struct Close {
+  stream @0 :UInt32;
+  complete @1 :Bool;    # Ends the catch-up.
+  resync @2 :Bool;      # Ends a resync.
+  answer @3 :Bool;      # The sender wants acknowledgements at once.
+  closes @4 :List(OriginStamp);        # These three ascend by origin.
+  floors @5 :List(OriginStamp);
+  acknowledged @6 :List(OriginStamp);
+  wallMs @7 :UInt64;    # The sender's wall clock, milliseconds since 1970, below 2^48.
+  ping @8 :UInt64;      # The sender's steady milliseconds.
+  pong @9 :UInt64;      # The receiver's last ping; 0: none yet.
+  heldMs @10 :UInt32;   # How long that ping lay at the sender.
+}
+
+struct Refused {
+  # A stamp too far ahead was met: nothing later of that stream is taken until it is begun again.
+
+  stream @0 :UInt32;
+  stamp @1 :OriginStamp;
+}

@@ -1,0 +1,130 @@
+// gossip/wire/message.hpp – what nodes say to each other, as plain values. The codec turns them into
+// Cap'n Proto and back; nothing else in the library sees that.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "crdt/register.hpp"
+#include "crdt/store.hpp"
+
+namespace geolru::gossip {
+
+using crdt::Hlc;
+using crdt::Ms;
+using crdt::Origin;
+using crdt::Stamp;
+using crdt::Stamps;
+using crdt::SteadyMs;
+using crdt::WallMs;
+
+/// Raised whenever an old node could misread a new one.
+inline constexpr std::uint32_t protocol_version = 1;
+
+/// The first message of both sides. What must be equal in a cluster, and who is speaking.
+struct Hello {
+  std::uint32_t version = protocol_version;
+  std::string cluster;
+  Ms max_ttl{};
+  Ms max_drift{};
+  Origin origin{};
+  std::string region;
+  std::string name;
+  /// Where others reach it: "host:port"; ":port" at the host that the peer sees; empty: nowhere.
+  std::string address;
+  WallMs wall{};
+  /// Where the sender sees the receiver, so that it can tell others.
+  std::string seen_as;
+};
+
+/// Why the sender hangs up, for both sides' logs. The last message of a link.
+struct Goodbye {
+  std::string reason;
+  bool leaving = false;  ///< The sender leaves the cluster for good.
+};
+
+/// One register of the membership map: the newest stamp of an origin wins.
+struct Member {
+  Origin origin{};
+  Hlc stamp;
+  Ms lifetime{};  ///< From the stamp on.
+  bool left = false;
+  std::string region;
+  std::string name;
+  std::string address;  ///< Empty: cannot be dialled.
+
+  friend bool operator==(const Member&, const Member&) = default;
+};
+
+struct Members {
+  std::vector<Member> members;
+};
+
+/// What a digest asks of its receiver.
+enum class Ask : std::uint8_t {
+  nothing,   ///< For your information.
+  offer,     ///< Anti-entropy: if I lack much that you hold, send it.
+  catch_up,  ///< Send all that I lack, then stream.
+  resync,    ///< The same, and all as of `resync_up_to` or before; then your floors.
+  stopped,   ///< Nothing; I have stopped streaming to you: ask again when you can be caught up.
+  report,    ///< Answer with your digest: what I know of you is too old to judge by.
+};
+
+struct DigestRow {
+  Origin origin{};
+  Hlc closed;
+  Hlc floor;
+  friend bool operator==(const DigestRow&, const DigestRow&) = default;
+};
+
+/// closed(o) and floor(o) of the sender: all of them, or those that changed since its last on this link.
+struct Digest {
+  bool full = false;
+  std::vector<DigestRow> rows;
+  Ask ask = Ask::nothing;
+  Hlc resync_up_to;
+  std::uint64_t members_hash = 0;  ///< Of the sender's membership map, to notice that it differs.
+};
+
+/// Registers of one stream, to be merged in order.
+struct Records {
+  std::uint32_t stream = 0;  ///< Counts the catch-ups of this direction of this link.
+  bool resync = false;
+  std::vector<crdt::Outgoing> records;
+};
+
+/// The same as it arrives: the views point into the frame.
+struct ReceivedRecords {
+  std::uint32_t stream = 0;
+  bool resync = false;
+  std::vector<crdt::Incoming> records;
+};
+
+/// "Of every write of these origins up to there you now hold that version or a newer one", and how far
+/// the sender itself has closed what the receiver streams to it.
+struct Close {
+  std::uint32_t stream = 0;
+  bool complete = false;  ///< Ends the catch-up: all origins at once. The stream is live from here.
+  bool resync = false;    ///< Ends a resync: `floors` are to be taken over.
+  Stamps closes;
+  Stamps floors;
+  Stamps acknowledged;
+  bool answer = false;  ///< The sender wants acknowledgements at once.
+  WallMs wall{};
+  std::uint64_t ping = 0;     ///< The sender's steady milliseconds.
+  std::uint64_t pong = 0;     ///< The receiver's last ping; 0: none yet.
+  std::uint32_t held_ms = 0;  ///< How long that ping lay here.
+};
+
+/// A stamp too far ahead was met: nothing later of that stream is taken until it is begun again.
+struct Refused {
+  std::uint32_t stream = 0;
+  Stamp stamp;
+};
+
+using Message = std::variant<Hello, Goodbye, Members, Digest, Records, Close, Refused>;
+using Received = std::variant<Hello, Goodbye, Members, Digest, ReceivedRecords, Close, Refused>;
+
+}  // namespace geolru::gossip
