@@ -1,0 +1,122 @@
+// gossip/dialer.cpp – see dialer.hpp.
+#include "gossip/dialer.hpp"
+
+#include <algorithm>
+
+namespace geolru::gossip {
+namespace {
+
+constexpr Ms backoff_min{100};
+constexpr Ms backoff_max{3'000};
+constexpr Ms refused_wait{10'000};
+constexpr Ms resolve_again{30'000};
+constexpr Ms grace{1'000};  // of the side that lets the other dial first
+
+}  // namespace
+
+Dialer::Dialer(const std::vector<std::string>& seeds, std::uint64_t random_seed) : random_{random_seed} {
+  for (const std::string& seed : seeds) seeds_.push_back({.name = seed});
+}
+
+Ms Dialer::backoff(unsigned failures) {
+  const Ms full = std::min(backoff_min * (1 << std::min(failures, 10u)), backoff_max);
+  return full / 2 + Ms{static_cast<Ms::rep>(random_.below(static_cast<std::uint64_t>(full.count()) / 2 + 1))};
+}
+
+void Dialer::resolved(SteadyMs now, const std::string& seed, const std::vector<Address>& addresses) {
+  for (Seed& known : seeds_) {
+    if (known.name != seed) continue;
+    known.asked = false;
+    known.failures = addresses.empty() ? known.failures + 1 : 0;
+    known.next = now + (addresses.empty() ? backoff(known.failures + 2) : resolve_again);
+  }
+  if (addresses.empty()) return;
+  for (auto& [address, target] : targets_) {
+    if (target.seed == seed) target.seed.clear();
+  }
+  for (const Address& address : addresses) {
+    const auto [it, is_new] = targets_.try_emplace(address);
+    if (is_new) it->second.next = now;
+    it->second.seed = seed;
+  }
+}
+
+void Dialer::learn(SteadyMs now, const Address& address, Origin origin, bool waits) {
+  const auto [it, is_new] = targets_.try_emplace(address);
+  if (is_new || it->second.origin != origin) {
+    it->second.failures = 0;
+    it->second.next = waits ? now + grace : now;
+    it->second.is_self = false;
+  }
+  it->second.origin = origin;
+  it->second.of_member = true;
+}
+
+void Dialer::keep_only(const std::set<Address>& members) {
+  for (auto it = targets_.begin(); it != targets_.end();) {
+    Target& target = it->second;
+    target.of_member = members.contains(it->first);
+    const bool is_wanted = target.of_member || !target.seed.empty() || target.link;
+    it = is_wanted ? std::next(it) : targets_.erase(it);
+  }
+}
+
+void Dialer::dialled(const Address& address, LinkId link) { targets_[address].link = link; }
+
+Dialer::Target* Dialer::find(LinkId link) {
+  for (auto& [address, target] : targets_) {
+    if (target.link == link) return &target;
+  }
+  return nullptr;
+}
+
+void Dialer::succeeded(LinkId link, Origin origin) {
+  Target* target = find(link);
+  if (target == nullptr) return;
+  target->origin = origin;
+  target->failures = 0;
+}
+
+void Dialer::ended(SteadyMs now, LinkId link, bool refused) {
+  Target* target = find(link);
+  if (target == nullptr) return;
+  target->link.reset();
+  target->next = now + (refused ? refused_wait : backoff(target->failures++));
+}
+
+void Dialer::is_self(LinkId link) {
+  if (Target* target = find(link)) target->is_self = true;
+}
+
+std::vector<std::string> Dialer::take_resolutions(SteadyMs now) {
+  std::vector<std::string> names;
+  for (Seed& seed : seeds_) {
+    if (seed.asked || seed.next > now) continue;
+    seed.asked = true;
+    names.push_back(seed.name);
+  }
+  return names;
+}
+
+std::vector<std::pair<Address, Origin>> Dialer::due(SteadyMs now) const {
+  std::vector<std::pair<Address, Origin>> due;
+  for (const auto& [address, target] : targets_) {
+    if (!target.link && !target.is_self && target.next <= now) due.emplace_back(address, target.origin);
+  }
+  return due;
+}
+
+void Dialer::postpone(SteadyMs now, const Address& address) { targets_[address].next = now + grace; }
+
+SteadyMs Dialer::deadline() const {
+  SteadyMs next = SteadyMs::max();
+  for (const Seed& seed : seeds_) {
+    if (!seed.asked) next = std::min(next, seed.next);
+  }
+  for (const auto& [address, target] : targets_) {
+    if (!target.link && !target.is_self) next = std::min(next, target.next);
+  }
+  return next;
+}
+
+}  // namespace geolru::gossip

@@ -1,0 +1,67 @@
+// gossip/dialer.hpp – whom to connect to, and when again: seeds that are names resolved over and over,
+// addresses, and exponential back-off with jitter. Serialised.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "gossip/engine.hpp"
+#include "gossip/random.hpp"
+
+namespace geolru::gossip {
+
+class Dialer {
+ public:
+  Dialer(const std::vector<std::string>& seeds, std::uint64_t random_seed);
+
+  // What it learns.
+  void resolved(SteadyMs now, const std::string& seed, const std::vector<Address>& addresses);
+  /// An address of a member. The one of two that is to wait dials a little later.
+  void learn(SteadyMs now, const Address& address, Origin origin, bool waits);
+  /// Forgets addresses that no seed resolves to and that are not among these, the members'.
+  void keep_only(const std::set<Address>& members);
+  void dialled(const Address& address, LinkId link);
+  /// The link stands, and this is who is there.
+  void succeeded(LinkId link, Origin origin);
+  /// The link of a dial is gone. `refused`: we are not wanted there, so try seldom.
+  void ended(SteadyMs now, LinkId link, bool refused);
+  /// The link of a dial led to ourselves.
+  void is_self(LinkId link);
+
+  /// Seeds to look up now.
+  [[nodiscard]] std::vector<std::string> take_resolutions(SteadyMs now);
+  /// Addresses that are due, with whom we expect there (Origin::none: unknown).
+  [[nodiscard]] std::vector<std::pair<Address, Origin>> due(SteadyMs now) const;
+  /// Puts an address off: there is a link with its node already.
+  void postpone(SteadyMs now, const Address& address);
+  [[nodiscard]] SteadyMs deadline() const;
+
+ private:
+  struct Seed {
+    std::string name;
+    SteadyMs next{};
+    unsigned failures = 0;
+    bool asked = false;
+  };
+  struct Target {
+    Origin origin = Origin::none;
+    std::string seed;  // the last that resolved to it
+    bool of_member = false;
+    bool is_self = false;
+    SteadyMs next{};
+    unsigned failures = 0;
+    std::optional<LinkId> link;
+  };
+
+  [[nodiscard]] Ms backoff(unsigned failures);
+  [[nodiscard]] Target* find(LinkId link);
+
+  Random random_;
+  std::vector<Seed> seeds_;
+  std::map<Address, Target> targets_;
+};
+
+}  // namespace geolru::gossip

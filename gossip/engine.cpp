@@ -1,0 +1,317 @@
+// gossip/engine.cpp – inputs, timers and links coming and going. Serialised.
+#include "gossip/engine.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "gossip/engine_state.hpp"
+
+namespace geolru::gossip {
+namespace limits = crdt::limits;
+
+Engine::Engine(EngineOptions options, crdt::Store& store, Now now)
+    : state_{std::make_unique<State>(std::move(options), store, now)} {}
+Engine::~Engine() = default;
+
+Engine::State::State(EngineOptions engine_options, crdt::Store& engine_store, Now now)
+    : options{std::move(engine_options)},
+      store{engine_store},
+      random{options.seed},
+      dialer{options.seeds, random.next()} {
+  knowledge.close(self(), store.clock().tick(now.wall), now.steady);
+  write_self(now, false);
+  next_round = now.steady;
+  next_gossip = now.steady + options.gossip_interval;
+}
+
+void Engine::resolved(Now now, const std::string& seed, const std::vector<Address>& addresses,
+                      const std::string& problem) {
+  if (addresses.empty())
+    state_->log(Severity::warning, "seed " + seed + " does not resolve, will retry: " + problem);
+  state_->dialer.resolved(now.steady, seed, addresses);
+  state_->dial(now);
+}
+
+void Engine::connected(Now now, LinkId link) {
+  Link* found = state_->find(link);
+  if (found == nullptr || found->phase != Link::Phase::connecting) return;
+  found->phase = Link::Phase::greeting;
+  state_->greet(now, *found);
+}
+
+LinkId Engine::accepted(Now now, const Address& remote) {
+  State& s = *state_;
+  const LinkId id{s.next_link++};
+  const auto unspoken =
+      std::ranges::count_if(s.links, [](const auto& entry) { return !entry.second.is_established(); });
+  if (s.links.size() >= limits::links_max ||
+      static_cast<std::size_t>(unspoken) >= limits::accepted_unspoken_max || s.leaving) {
+    s.outputs.emplace_back(Hangup{id});
+    return id;
+  }
+  Link& link = s.links[id];
+  link.id = id;
+  link.remote = remote;
+  link.phase = Link::Phase::greeting;
+  link.opened_at = link.heard_at = link.taken_at = now.steady;
+  return id;
+}
+
+void Engine::disconnected(Now now, LinkId link, const std::string& reason) {
+  Link* found = state_->find(link);
+  if (found == nullptr) return;
+  if (found->is_established()) {
+    state_->log(Severity::info, "lost " + found->peer.name + " (" + found->remote + "): " + reason);
+    ++state_->stats.links_lost;
+  } else {
+    state_->log(Severity::debug, "no connection with " + found->remote + ": " + reason);
+  }
+  state_->forget_link(now, link, false);
+}
+
+void Engine::receive(Now now, LinkId from, std::span<const std::byte> payload) {
+  Link* link = state_->find(from);
+  if (link == nullptr) return;
+  const std::size_t bytes = payload.size() + limits::frame_header_bytes;
+  link->heard_at = now.steady;
+  link->bytes_in += bytes;
+  state_->stats.bytes_in += bytes;
+  ++state_->stats.frames_in;
+  state_->receive(now, *link, payload);
+  if (std::exchange(state_->asking_due, false)) state_->consider_asking(now);
+}
+
+void Engine::garbled(Now now, LinkId from, const std::string& reason) {
+  if (state_->find(from) == nullptr) return;
+  ++state_->stats.rejected_frames;
+  state_->hang_up(now, from, reason);
+}
+
+void Engine::sent(Now now, LinkId link, std::size_t bytes) {
+  Link* found = state_->find(link);
+  if (found == nullptr) return;
+  found->unsent -= std::min(found->unsent, bytes);
+  found->taken_at = now.steady;
+  state_->pump(now, *found);
+}
+
+void Engine::wake(Now now) { state_->wake(now); }
+
+std::optional<Output> Engine::poll() {
+  if (state_->outputs.empty()) return std::nullopt;
+  Output output = std::move(state_->outputs.front());
+  state_->outputs.pop_front();
+  return output;
+}
+
+SteadyMs Engine::deadline() const {
+  const State& s = *state_;
+  const SteadyMs next = s.leaving ? s.next_gossip : std::min(s.dialer.deadline(), s.next_gossip);
+  return s.links.empty() ? next : std::min(next, s.next_round);
+}
+
+void Engine::expedite(Now now) {
+  state_->begin_round(now, true);
+  for (const LinkId id : state_->link_ids()) {
+    if (Link* link = state_->find(id)) state_->pump(now, *link);
+  }
+}
+
+void Engine::leave(Now now) { state_->leave(now); }
+
+bool Engine::gone() const { return state_->leaving && state_->links.empty(); }
+
+void Engine::cut(Now now, std::set<std::string> regions) {
+  state_->cut_regions = std::move(regions);
+  for (const LinkId id : state_->link_ids()) {
+    const Link* link = state_->find(id);
+    if (link->is_established() && state_->cut_regions.contains(link->peer.region)) {
+      state_->hang_up(now, id, "cut off from region " + link->peer.region);
+    }
+  }
+}
+
+Link* Engine::State::find(LinkId id) {
+  const auto it = links.find(id);
+  return it == links.end() ? nullptr : &it->second;
+}
+
+std::vector<LinkId> Engine::State::link_ids() const {
+  std::vector<LinkId> ids;
+  ids.reserve(links.size());
+  for (const auto& [id, link] : links) ids.push_back(id);
+  return ids;
+}
+
+Link* Engine::State::established_with(Origin origin, LinkId except) {
+  for (auto& [id, link] : links) {
+    if (id != except && link.is_established() && link.peer.origin == origin) return &link;
+  }
+  return nullptr;
+}
+
+void Engine::State::wake(Now now) {
+  if (!leaving) dial(now);
+  static_cast<void>(store.take_dirty());  // before the pumps look: a write after this asks for a new wake-up
+  if (now.steady >= next_round) upkeep(now);
+  if (now.steady >= next_gossip) gossip(now);
+  for (const LinkId id : link_ids()) {
+    if (Link* link = find(id)) pump(now, *link);
+  }
+  if (leaving) finish_leaving(now);
+}
+
+void Engine::State::upkeep(Now now) {
+  next_round = now.steady + timing::round_interval;
+  check_timeouts(now);
+  begin_round(now, false);
+  consider_asking(now);
+}
+
+void Engine::State::dial(Now now) {
+  for (std::string& name : dialer.take_resolutions(now.steady))
+    outputs.emplace_back(Resolve{std::move(name)});
+  for (const auto& [address, origin] : dialer.due(now.steady)) {
+    const Member* member = membership.find(origin);
+    const bool is_linked = origin != Origin::none && established_with(origin, LinkId{}) != nullptr;
+    const bool is_cut = member != nullptr && cut_regions.contains(member->region);
+    if (is_linked || is_cut || links.size() >= limits::links_max) {
+      dialer.postpone(now.steady, address);
+      continue;
+    }
+    const LinkId id{next_link++};
+    Link& link = links[id];
+    link.id = id;
+    link.dialled = true;
+    link.remote = address;
+    link.opened_at = link.heard_at = link.taken_at = now.steady;
+    dialer.dialled(address, id);
+    outputs.emplace_back(Dial{id, address});
+  }
+}
+
+void Engine::State::check_timeouts(Now now) {
+  for (const LinkId id : link_ids()) {
+    Link& link = *find(id);
+    if (link.unsent == 0) link.taken_at = now.steady;
+    if (!link.is_established()) {
+      if (now.steady - link.opened_at >= options.connect_timeout) hang_up(now, id, "no handshake in time");
+    } else if (now.steady - link.heard_at >= timing::link_silence_max) {
+      hang_up(now, id, "silent for too long");
+    } else if (now.steady - link.taken_at >= timing::unread_max) {
+      hang_up(now, id, "it reads nothing");
+    } else if (link.resume_at && now.steady >= *link.resume_at) {
+      link.resume_at.reset();
+      stop_stream(now, link);  // and so be asked again, from a fresh digest
+    } else if (link.report_asked_at && now.steady - *link.report_asked_at >= timing::report_wait) {
+      link.report_asked_at.reset();  // an answer was lost, or is slow: judge by what is known
+    }
+  }
+}
+
+void Engine::State::gossip(Now now) {
+  next_gossip = now.steady + options.gossip_interval;
+  const Ms retention = store.options().max_ttl + 2 * store.options().max_drift;
+  const WallMs horizon = store.clock().now(now.wall) - retention - timing::rows_linger;
+  knowledge.close(self(), store.clock().tick(now.wall), now.steady);
+  knowledge.forget_before(horizon);
+  membership.expire(store.clock().now(now.wall));
+  std::set<Address> addresses;
+  for (const auto& [origin, member] : membership.all()) {
+    if (!member.left) addresses.insert(member.address);
+  }
+  dialer.keep_only(addresses);
+  floors_cache_revision = ~std::uint64_t{0};  // some may have outlived what they speak of
+  if (now.steady >= next_self && !leaving) write_self(now, false);
+
+  std::vector<LinkId> near;
+  std::vector<LinkId> far;
+  for (auto& [id, link] : links) {
+    if (!link.is_established()) continue;
+    std::erase_if(link.peer_floors, [&](const auto& row) { return row.second.ms() < horizon; });
+    std::erase_if(link.peer_closed, [&](const auto& row) { return row.second.ms() < horizon; });
+    (link.peer.region == options.region ? near : far).push_back(id);
+  }
+  // Usually in its own region, sometimes in another; a node that has yet to catch up asks instead.
+  const bool goes_far = near.empty() || (!far.empty() && random.below(5) == 0);
+  const std::vector<LinkId>& peers = goes_far ? far : near;
+  if (peers.empty() || (!ever_caught_up && links.size() > 1)) return;
+  send_digest(now, *find(peers[random.below(peers.size())]), Ask::offer);
+}
+
+void Engine::State::send(Link& link, const Message& message) {
+  Frame frame = encode(message);
+  link.unsent += frame->size();
+  link.bytes_out += frame->size();
+  stats.bytes_out += frame->size();
+  ++stats.frames_out;
+  outputs.emplace_back(Send{link.id, std::move(frame)});
+}
+
+void Engine::State::hang_up(Now now, LinkId id, const std::string& reason, bool refused) {
+  Link* link = find(id);
+  if (link == nullptr) return;
+  const bool was_established = link->is_established();
+  log(was_established ? Severity::warning : Severity::info, "hang up on " + who(*link) + ": " + reason);
+  if (was_established) ++stats.links_lost;
+  if (was_established && !refused) send(*link, Goodbye{.reason = reason});
+  close_link(now, id, refused);
+}
+
+std::string Engine::State::who(const Link& link) {
+  return link.peer.name.empty() ? link.remote : link.peer.name + " (" + link.remote + ")";
+}
+
+void Engine::State::close_link(Now now, LinkId id, bool refused) {
+  outputs.emplace_back(Hangup{id});
+  forget_link(now, id, refused);
+}
+
+void Engine::State::forget_link(Now now, LinkId id, bool refused) {
+  const auto it = links.find(id);
+  if (it == links.end()) return;
+  abandon_walk(it->second);
+  if (resync && resync->with == id) abandon_resync();
+  dialer.ended(now.steady, id, refused);
+  links.erase(it);
+}
+
+void Engine::State::begin_life(Now now, const std::string& why) {
+  log(Severity::warning, "begin a new life: " + why);
+  const Origin old = self();
+  if (const Member* member = membership.find(old)) {
+    Member last = *member;
+    last.stamp = store.clock().tick(now.wall);
+    last.left = true;
+    if (membership.merge(last, store.clock().now(now.wall))) flood({last}, LinkId{});
+  }
+  for (const LinkId id : link_ids()) hang_up(now, id, "it begins a new life");
+  Origin fresh = Origin::none;
+  while (fresh == Origin::none) fresh = Origin{random.next()};
+  store.begin_life(fresh);
+  knowledge.close(fresh, store.clock().tick(now.wall), now.steady);
+  ++stats.lives;
+  write_self(now, false);
+}
+
+void Engine::State::leave(Now now) {
+  if (leaving) return;
+  leaving = true;
+  write_self(now, true);
+  begin_round(now, false);
+  wake(now);
+}
+
+void Engine::State::finish_leaving(Now now) {
+  for (const LinkId id : link_ids()) {
+    Link& link = *find(id);
+    // A link so young that its peer has yet to ask is given the time to.
+    const bool is_awaited = link.out_stream == 0 && now.steady - link.opened_at < timing::first_ask_wait;
+    const bool streaming = link.out == Link::Out::walking || link.round_due || link.closing || is_awaited;
+    if (link.is_established() && streaming) continue;
+    if (link.is_established()) send(link, Goodbye{.reason = "it leaves", .leaving = true});
+    close_link(now, id, false);
+  }
+}
+
+}  // namespace geolru::gossip

@@ -1,0 +1,161 @@
+// gossip/engine.hpp – the protocol as one deterministic state machine: no socket, timer, thread, clock
+// or entropy. Drivers: the simulator (virtual time), the fuzzers and transport/ (libuv). Serialised.
+// Inputs are time, bytes and link events; outputs are bytes and wishes, taken with poll().
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "crdt/store.hpp"
+#include "gossip/wire/codec.hpp"
+
+namespace geolru::gossip {
+
+/// Timers read `steady`, which never goes back; only the hybrid clock reads `wall`, which may jump.
+struct Now {
+  SteadyMs steady;
+  WallMs wall;
+};
+
+enum class LinkId : std::uint64_t {};
+enum class Severity : std::uint8_t { debug, info, warning, error };
+
+/// A numeric "a.b.c.d:port" or "[v6]:port".
+using Address = std::string;
+
+struct EngineOptions {
+  std::string cluster = "default";
+  std::string region = "default";
+  std::string name;
+  /// What others are told to dial: "host:port", ":port" (at the host they see), or empty: nowhere.
+  std::string advertise;
+  std::vector<std::string> seeds;  ///< "host:port"; hosts may be names.
+  Ms connect_timeout{5'000};
+  Ms gossip_interval{1'000};
+  std::uint64_t seed = 0;  ///< Of everything random in here, new origins included.
+};
+
+/// Effects, in the order decided.
+struct Resolve {
+  std::string seed;
+};  ///< Look this up; answer with resolved().
+struct Dial {
+  LinkId link;
+  Address address;
+};  ///< Answer with connected() or disconnected().
+struct Send {
+  LinkId link;
+  Frame frame;
+};  ///< Answer with sent() as the network takes it.
+struct Hangup {
+  LinkId link;
+};  ///< Deliver what was sent, then close. No answer.
+struct Log {
+  Severity severity;
+  std::string text;
+};
+using Output = std::variant<Resolve, Dial, Send, Hangup, Log>;
+
+enum class Liveness : std::uint8_t { alive, suspect, unreachable, left };
+
+struct MemberView {
+  Origin origin{};
+  std::string name, region, address;
+  bool self = false;
+  bool linked = false;
+  Liveness liveness = Liveness::alive;
+  Ms round_trip{};  ///< 0 while unknown.
+  Ms lag{};         ///< Now minus its closed stamp here.
+};
+
+/// Counters only ever rise.
+struct EngineStats {
+  std::uint64_t frames_in = 0, frames_out = 0, bytes_in = 0, bytes_out = 0;
+  std::uint64_t records_in = 0, records_out = 0;  ///< Registers, values or not.
+  std::uint64_t values_in = 0, values_out = 0;    ///< Of these, with a value.
+  std::uint64_t records_stored = 0, records_unchanged = 0, records_stubbed = 0, records_forgettable = 0;
+  std::uint64_t values_out_by_anti_entropy = 0;  ///< In catch-ups that an anti-entropy digest caused.
+  std::uint64_t rejected_frames = 0;             ///< Bytes that made no sense.
+  std::uint64_t refused_stamps = 0;              ///< Too far ahead of this node's wall clock.
+  std::uint64_t refused_handshakes = 0;
+  std::uint64_t catch_ups = 0, resyncs = 0, streams_lost = 0, closes_withheld = 0;
+  std::uint64_t links_opened = 0, links_lost = 0, lives = 1;
+};
+
+class Engine {
+ public:
+  /// The store outlives the engine and has `store.self()` as this node's origin.
+  Engine(EngineOptions options, crdt::Store& store, Now now);
+  ~Engine();
+
+  // -- Inputs ----------------------------------------------------------------------------------------
+
+  /// A seed's addresses; none: it did not resolve, and `problem` says why.
+  void resolved(Now now, const std::string& seed, const std::vector<Address>& addresses,
+                const std::string& problem);
+  /// The connection of a Dial stands.
+  void connected(Now now, LinkId link);
+  /// Somebody connected from `remote`. The id is this engine's; a full house hangs up at once.
+  [[nodiscard]] LinkId accepted(Now now, const Address& remote);
+  /// The connection is gone or never came to be. Harmless for a link that was hung up.
+  void disconnected(Now now, LinkId link, const std::string& reason);
+  /// One payload (without its frame header), aligned to 8 bytes: hostile bytes.
+  void receive(Now now, LinkId from, std::span<const std::byte> payload);
+  /// The byte stream of this link made no sense: a frame too long, a checksum that differs.
+  void garbled(Now now, LinkId from, const std::string& reason);
+  /// The network took this many bytes of what was sent on the link.
+  void sent(Now now, LinkId link, std::size_t bytes);
+  /// Timers are due, or the store has changed. Early or repeated calls are harmless.
+  void wake(Now now);
+
+  /// Next effect. Drain to nullopt after every input.
+  [[nodiscard]] std::optional<Output> poll();
+  /// When wake() is next due. Any input may move it.
+  [[nodiscard]] SteadyMs deadline() const;
+
+  // -- Wishes of the owner ---------------------------------------------------------------------------
+
+  /// Closes at once and asks all peers to acknowledge: somebody waits.
+  void expedite(Now now);
+  /// Leaves the cluster: streams what is left, says goodbye. `gone()` once every link has taken it all.
+  void leave(Now now);
+  [[nodiscard]] bool gone() const;
+  /// Acts as if these regions were unreachable: for demos and tests. Empty: heals.
+  void cut(Now now, std::set<std::string> regions);
+
+  // -- Questions -------------------------------------------------------------------------------------
+
+  [[nodiscard]] std::vector<MemberView> members(Now now) const;
+  /// Per other region: now minus the lowest closed stamp among its origins that are not unreachable.
+  [[nodiscard]] std::map<std::string, Ms> staleness(Now now) const;
+  /// How many other regions have a member that acknowledged this write of ours.
+  [[nodiscard]] std::size_t regions_acknowledged(const Stamp& written) const;
+  /// closed(o) of every origin known.
+  [[nodiscard]] Stamps closed() const;
+  [[nodiscard]] const EngineStats& stats() const;
+  /// Bytes sent and received per peer name, for reports.
+  struct LinkView {
+    LinkId id{};
+    std::string peer, region;
+    Origin origin{};
+    std::uint64_t bytes_in = 0, bytes_out = 0;
+    std::size_t unsent = 0;
+    bool live_in = false, live_out = false;
+  };
+  [[nodiscard]] std::vector<LinkView> links() const;
+  /// True when this link has shaken hands: larger frames may be read from it.
+  [[nodiscard]] bool established(LinkId link) const;
+
+ private:
+  struct State;  // engine_state.hpp
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace geolru::gossip

@@ -1,0 +1,145 @@
+// gossip/engine_state.hpp – the inside of the engine, shared by its sources. Serialised by the engine's owner.
+// engine.cpp drives links and timers, handshake.cpp lets peers in, sender.cpp streams out, receiver.cpp takes
+// in, views.cpp answers questions.
+#pragma once
+
+#include <string>
+
+#include "gossip/dialer.hpp"
+#include "gossip/engine.hpp"
+#include "gossip/knowledge.hpp"
+#include "gossip/link.hpp"
+#include "gossip/membership.hpp"
+#include "gossip/random.hpp"
+
+namespace geolru::gossip {
+
+namespace timing {
+inline constexpr Ms round_interval{200};       // between closes inside a region
+inline constexpr Ms remote_close_idle{1'000};  // between closes to other regions when nothing is written
+inline constexpr Ms link_silence_max{10'000};  // then the link is given up
+inline constexpr Ms unread_max{30'000};        // a peer that takes no bytes for so long is given up
+inline constexpr Ms suspect_after{3'000};
+inline constexpr Ms unreachable_after{10'000};
+inline constexpr Ms behind_before_resync{5'000};
+inline constexpr Ms catch_up_stall{1'000};  // then a fresh node asks the next peer, too
+inline constexpr Ms lag_worth_offering{2'000};
+inline constexpr Ms report_wait{1'000};
+inline constexpr Ms first_ask_wait{500};
+inline constexpr Ms refusal_wait{500};
+inline constexpr Ms resync_slack{5'000};  // room for the other's floors to rise during a resync
+inline constexpr Ms member_lifetime{3'600'000};
+inline constexpr Ms member_rewrite{1'200'000};
+inline constexpr Ms rows_linger{10'000};  // rows outlive what they speak of, whatever the clocks
+}  // namespace timing
+
+struct Engine::State {
+  State(EngineOptions engine_options, crdt::Store& engine_store, Now now);
+
+  // -- engine.cpp ------------------------------------------------------------------------------------
+  void wake(Now now);
+  void upkeep(Now now);
+  void dial(Now now);
+  void check_timeouts(Now now);
+  void gossip(Now now);
+  void send(Link& link, const Message& message);
+  void hang_up(Now now, LinkId id, const std::string& reason, bool refused = false);
+  [[nodiscard]] static std::string who(const Link& link);
+  void close_link(Now now, LinkId id, bool refused);
+  void forget_link(Now now, LinkId id, bool refused);
+  void log(Severity severity, std::string text) { outputs.emplace_back(Log{severity, std::move(text)}); }
+  [[nodiscard]] Link* find(LinkId id);
+  [[nodiscard]] std::vector<LinkId> link_ids() const;
+  [[nodiscard]] Link* established_with(Origin origin, LinkId except);
+  [[nodiscard]] Origin self() const { return store.self(); }
+  void begin_life(Now now, const std::string& why);
+  void leave(Now now);
+  void finish_leaving(Now now);
+
+  // -- handshake.cpp ---------------------------------------------------------------------------------
+  void greet(Now now, Link& link);
+  void on_hello(Now now, Link& link, const Hello& hello);
+  void refuse_handshake(Now now, Link& link, const std::string& reason);
+  [[nodiscard]] std::string mismatch(const Hello& hello) const;
+  void on_established(Now now, Link& link);
+  bool settle_duplicate(Now now, Link& link);
+  void on_goodbye(Now now, Link& link, const Goodbye& goodbye);
+  void on_members(Now now, Link& link, const Members& members);
+  void learn_own_host(Now now, const Address& seen_as);
+  void write_self(Now now, bool left);
+  void flood(const std::vector<Member>& members, LinkId except);
+  void learn_targets(Now now, const Member& member);
+
+  // -- sender.cpp ------------------------------------------------------------------------------------
+  void begin_round(Now now, bool answer);
+  void send_digest(Now now, Link& link, Ask ask, Hlc resync_up_to = {});
+  void start_catch_up(Now now, Link& link, Hlc resync_up_to, bool by_anti_entropy);
+  void end_stream(Link& link);
+  void stop_stream(Now now, Link& link);
+  void abandon_walk(Link& link);
+  void pump(Now now, Link& link);
+  void pump_walk(Now now, Link& link);
+  void finish_walk(Now now, Link& link);
+  void pump_live(Now now, Link& link);
+  [[nodiscard]] bool drain_pass(Now now, Link& link);
+  [[nodiscard]] bool begin_pass(Link& link);
+  void send_records(Link& link, std::vector<crdt::Outgoing>& records, bool resync);
+  void send_round_close(Now now, Link& link, Hlc at);
+  void send_close(Now now, Link& link, Close close);
+  [[nodiscard]] bool may_close(Now now, Link& link);
+  void consider_offer(Now now, Link& link);
+  [[nodiscard]] const Stamps& floors();
+
+  // -- receiver.cpp ----------------------------------------------------------------------------------
+  void receive(Now now, Link& link, std::span<const std::byte> payload);
+  void on_digest(Now now, Link& link, const Digest& digest);
+  void on_records(Now now, Link& link, const ReceivedRecords& records);
+  void on_close(Now now, Link& link, const Close& close);
+  void on_refused(Now now, Link& link, const Refused& refused);
+  [[nodiscard]] bool take_closes(Now now, Link& link, const Close& close);
+  void refuse(Now now, Link& link, std::uint32_t stream, const Stamp& stamp);
+  [[nodiscard]] bool skips(const Link& link, std::uint32_t stream) const;
+  void consider_asking(Now now);
+  void ask(Now now, Link& link);
+  void begin_resync(Now now, Link& link, Hlc behind);
+  void end_resync(Now now, Link& link, const Close& close);
+  void abandon_resync();
+  [[nodiscard]] crdt::ApplyRules rules_for(const Link& link, bool confirms);
+
+  EngineOptions options;
+  crdt::Store& store;
+  Random random;
+  Dialer dialer;
+  Membership membership;
+  Knowledge knowledge;
+  EngineStats stats;
+  std::map<LinkId, Link> links;
+  std::deque<Output> outputs;
+  std::set<std::string> cut_regions;
+  std::uint64_t next_link = 1;
+  std::string own_host;  // as a peer sees it
+
+  struct Round {
+    Hlc at;
+    std::array<std::uint64_t, crdt::limits::shards_max> heads{};
+    std::uint64_t changes = 0;  // ever made, as the heads count them
+  } round;
+  SteadyMs next_round{};
+  SteadyMs next_gossip{};
+  SteadyMs next_self{};
+
+  Stamps floors_cache;
+  std::uint64_t floors_cache_revision = ~std::uint64_t{0};
+
+  bool asking_due = false;  // something was learned that may let this node ask to be caught up
+  bool ever_caught_up = false;
+  bool leaving = false;
+  struct Resync {
+    LinkId with{};
+    Hlc up_to;
+    Stamps pending;  // the other side's floors, in force at once for what others send
+  };
+  std::optional<Resync> resync;
+};
+
+}  // namespace geolru::gossip

@@ -1,0 +1,161 @@
+// gossip/handshake.cpp – who is let in, who is known, and where they can be reached. Serialised.
+#include <algorithm>
+
+#include "gossip/address.hpp"
+#include "gossip/engine_state.hpp"
+
+namespace geolru::gossip {
+
+void Engine::State::greet(Now now, Link& link) {
+  const crdt::StoreOptions& rules = store.options();
+  const Member* own = membership.find(self());
+  const std::string address = own != nullptr && !own->address.empty() ? own->address : options.advertise;
+  send(link, Hello{.cluster = options.cluster,
+                   .max_ttl = rules.max_ttl,
+                   .max_drift = rules.max_drift,
+                   .origin = self(),
+                   .region = options.region,
+                   .name = options.name,
+                   .address = address,
+                   .wall = now.wall,
+                   .seen_as = link.remote});
+}
+
+std::string Engine::State::mismatch(const Hello& hello) const {
+  const crdt::StoreOptions& rules = store.options();
+  const auto differs = [](const char* what, const std::string& theirs, const std::string& ours) {
+    return std::string{what} + " differs: " + theirs + " there, " + ours + " here";
+  };
+  const auto ms = [](Ms time) { return std::to_string(time.count()) + " ms"; };
+  if (hello.version != protocol_version) {
+    return differs("protocol version", std::to_string(hello.version), std::to_string(protocol_version));
+  }
+  if (hello.cluster != options.cluster) return differs("cluster", hello.cluster, options.cluster);
+  if (hello.max_ttl != rules.max_ttl) return differs("max_ttl", ms(hello.max_ttl), ms(rules.max_ttl));
+  if (hello.max_drift != rules.max_drift)
+    return differs("max_drift", ms(hello.max_drift), ms(rules.max_drift));
+  return {};
+}
+
+void Engine::State::on_hello(Now now, Link& link, const Hello& hello) {
+  if (link.phase != Link::Phase::greeting) {
+    ++stats.rejected_frames;
+    hang_up(now, link.id, "a second greeting");
+    return;
+  }
+  link.peer = hello;
+  if (const std::string reason = mismatch(hello); !reason.empty()) {
+    refuse_handshake(now, link, reason);
+    return;
+  }
+  if (hello.origin == self()) {
+    // Both ends are here. The one that dialled has to learn it, from the other's greeting.
+    if (!link.dialled) greet(now, link);
+    dialer.is_self(link.id);
+    close_link(now, link.id, false);
+    return;
+  }
+  if (cut_regions.contains(hello.region)) {
+    close_link(now, link.id, false);
+    return;
+  }
+  if (!link.dialled) greet(now, link);
+  link.phase = Link::Phase::established;
+  dialer.succeeded(link.id, hello.origin);
+  if (settle_duplicate(now, link)) on_established(now, link);
+}
+
+void Engine::State::refuse_handshake(Now now, Link& link, const std::string& reason) {
+  ++stats.refused_handshakes;
+  log(Severity::error, "refuse " + link.peer.name + " (" + link.remote + "): " + reason);
+  send(link, Goodbye{.reason = reason});
+  close_link(now, link.id, true);
+}
+
+bool Engine::State::settle_duplicate(Now now, Link& link) {
+  // Both sides dialled: the link that the smaller origin dialled stays. One side dialled twice: it drops the
+  // newer one itself.
+  Link* other = established_with(link.peer.origin, link.id);
+  if (other == nullptr) return true;
+  const bool is_newer_mine = link.dialled && other->dialled;
+  const bool is_newer_theirs = !link.dialled && !other->dialled;
+  if (is_newer_theirs) return true;
+  const bool stays = !is_newer_mine && link.dialled == (self() < link.peer.origin);
+  const LinkId goes = stays ? other->id : link.id;
+  close_link(now, goes, false);
+  return stays;
+}
+
+void Engine::State::on_established(Now now, Link& link) {
+  ++stats.links_opened;
+  log(Severity::info,
+      "connected with " + link.peer.name + " in " + link.peer.region + " (" + link.remote + ")");
+  learn_own_host(now, link.peer.seen_as);
+  link.members_sent_at = now.steady;
+  send(link, Members{membership.list()});
+  send_digest(now, link, Ask::nothing);
+}
+
+void Engine::State::on_goodbye(Now now, Link& link, const Goodbye& goodbye) {
+  log(link.is_established() ? Severity::info : Severity::error, who(link) + " hangs up: " + goodbye.reason);
+  if (!link.is_established()) ++stats.refused_handshakes;
+  close_link(now, link.id, !link.is_established());
+}
+
+void Engine::State::on_members(Now now, Link& link, const Members& members) {
+  std::vector<Member> news;
+  for (const Member& member : members.members) {
+    if (!store.clock().admit(member.stamp, now.wall)) {
+      ++stats.refused_stamps;
+      continue;
+    }
+    if (member.origin == self() || !membership.merge(member, store.clock().now(now.wall))) continue;
+    learn_targets(now, member);
+    news.push_back(member);
+  }
+  if (!news.empty()) flood(news, link.id);
+}
+
+void Engine::State::learn_targets(Now now, const Member& member) {
+  if (member.address.empty() || member.left) return;
+  // A newer life at the same address: the older one is not there any more.
+  for (const auto& [origin, other] : membership.all()) {
+    if (origin != member.origin && other.address == member.address && other.stamp > member.stamp &&
+        !other.left)
+      return;
+  }
+  dialer.learn(now.steady, member.address, member.origin, member.origin < self());
+}
+
+void Engine::State::flood(const std::vector<Member>& members, LinkId except) {
+  for (auto& [id, link] : links) {
+    if (id != except && link.is_established()) send(link, Members{members});
+  }
+}
+
+void Engine::State::learn_own_host(Now now, const Address& seen_as) {
+  if (!own_host.empty() || !options.advertise.starts_with(':')) return;
+  const auto seen = parse_host_port(seen_as);
+  if (!seen || seen->host.empty()) return;
+  own_host = seen->host;
+  write_self(now, false);
+}
+
+void Engine::State::write_self(Now now, bool left) {
+  std::string address = options.advertise;
+  if (address.starts_with(':')) {
+    const auto port = parse_host_port(address);
+    address = own_host.empty() || !port ? std::string{} : to_address(own_host, port->port);
+  }
+  const Member own{.origin = self(),
+                   .stamp = store.clock().tick(now.wall),
+                   .lifetime = timing::member_lifetime,
+                   .left = left,
+                   .region = options.region,
+                   .name = options.name,
+                   .address = address};
+  next_self = now.steady + timing::member_rewrite;
+  if (membership.merge(own, store.clock().now(now.wall))) flood({own}, LinkId{});
+}
+
+}  // namespace geolru::gossip

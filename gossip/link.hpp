@@ -1,0 +1,65 @@
+// gossip/link.hpp – one connection to one peer: where its two streams stand and what the peer told of
+// itself. Serialised by the engine.
+#pragma once
+
+#include <map>
+#include <optional>
+
+#include "gossip/engine.hpp"
+
+namespace geolru::gossip {
+
+struct Link {
+  LinkId id{};
+  bool dialled = false;
+  Address remote;
+
+  enum class Phase : std::uint8_t { connecting, greeting, established } phase = Phase::connecting;
+  SteadyMs opened_at{};
+  SteadyMs heard_at{};
+  SteadyMs taken_at{};     // when the network last took bytes, or had none to take
+  std::size_t unsent = 0;  // handed to the transport, not yet taken by the network
+  std::uint64_t bytes_in = 0, bytes_out = 0;
+  Hello peer;
+
+  // What the peer told: digests, closes, acknowledgements.
+  Stamps peer_closed;
+  Stamps peer_floors;
+  // What it was told in digests, so that the next holds only changes.
+  Stamps told_closed;
+  Stamps told_floors;
+  SteadyMs members_sent_at{};
+
+  // Outbound: a catch-up, then a live stream.
+  enum class Out : std::uint8_t { idle, walking, live } out = Out::idle;
+  std::uint32_t out_stream = 0;
+  crdt::WalkId walk{};
+  Stamps walk_closes;  // Own closed as of before the walk began; sent once all was sent.
+  Stamps walk_floors;  // A resync's: what the peer takes over at its end.
+  Hlc walk_resync_up_to;
+  bool walk_by_anti_entropy = false;
+  std::map<Origin, crdt::Fingerprint> tails_sent;  // of silent origins, beyond what is closed
+  crdt::RingCursor cursor;
+  std::optional<Hlc> closing;  // Closes the current pass of the live stream.
+  bool round_due = false;      // A close round waits for the next pass.
+  bool answer_due = false;     // The next close asks for acknowledgements at once.
+  SteadyMs closed_at{};
+  std::uint64_t closed_changes = 0;         // made by the last round that was closed here
+  std::optional<SteadyMs> report_asked_at;  // Closes wait for a fresh digest of the peer.
+  std::optional<SteadyMs> resume_at;        // The peer refused a stamp: offer it again then.
+
+  // Inbound.
+  enum class In : std::uint8_t { unasked, asked, live } in = In::unasked;
+  std::uint32_t in_stream = 0;
+  std::optional<std::uint32_t> refused_stream;
+  SteadyMs asked_at{};
+  std::optional<SteadyMs> behind_since;  // We are behind its floors.
+
+  std::uint64_t peer_ping = 0;
+  SteadyMs pinged_at{};
+  Ms round_trip{};
+
+  [[nodiscard]] bool is_established() const { return phase == Phase::established; }
+};
+
+}  // namespace geolru::gossip

@@ -1,0 +1,263 @@
+// gossip/receiver.cpp – the inbound half of a link: merging what arrives, believing closes, asking to be
+// caught up, and resyncing where this node is behind a peer's floors. Serialised.
+#include <algorithm>
+
+#include "gossip/engine_state.hpp"
+
+namespace geolru::gossip {
+
+void Engine::State::receive(Now now, Link& link, std::span<const std::byte> payload) {
+  auto decoded = decode(payload, {store.options().max_ttl, store.options().hash_seed});
+  if (const auto* rejected = std::get_if<Rejected>(&decoded)) {
+    ++stats.rejected_frames;
+    hang_up(now, link.id, "it sends what makes no sense: " + rejected->reason);
+    return;
+  }
+  const Received& message = std::get<Received>(decoded);
+  if (const auto* hello = std::get_if<Hello>(&message)) return on_hello(now, link, *hello);
+  if (const auto* goodbye = std::get_if<Goodbye>(&message)) return on_goodbye(now, link, *goodbye);
+  if (!link.is_established()) {
+    ++stats.rejected_frames;
+    hang_up(now, link.id, "it speaks before greeting");
+    return;
+  }
+  if (const auto* members = std::get_if<Members>(&message)) return on_members(now, link, *members);
+  if (const auto* digest = std::get_if<Digest>(&message)) return on_digest(now, link, *digest);
+  if (const auto* records = std::get_if<ReceivedRecords>(&message)) return on_records(now, link, *records);
+  if (const auto* close = std::get_if<Close>(&message)) return on_close(now, link, *close);
+  if (const auto* refused = std::get_if<Refused>(&message)) return on_refused(now, link, *refused);
+}
+
+void Engine::State::on_digest(Now now, Link& link, const Digest& digest) {
+  asking_due = true;
+  for (const DigestRow& row : digest.rows) {
+    if (!row.closed.is_zero()) learn_stamp(link.peer_closed, row.origin, row.closed);
+    if (!row.floor.is_zero()) learn_stamp(link.peer_floors, row.origin, row.floor);
+  }
+  if (link.report_asked_at && digest.ask != Ask::report) {
+    link.report_asked_at.reset();
+    if (link.out == Link::Out::live && !danger(floors(), link.peer_closed).is_zero()) stop_stream(now, link);
+  }
+  if (digest.members_hash != membership.hash() &&
+      now.steady - link.members_sent_at >= options.gossip_interval) {
+    link.members_sent_at = now.steady;
+    send(link, Members{membership.list()});
+  }
+  switch (digest.ask) {
+    case Ask::nothing:
+      break;
+    case Ask::offer:
+      consider_offer(now, link);
+      break;
+    case Ask::catch_up:
+      start_catch_up(now, link, {}, false);
+      break;
+    case Ask::resync:
+      start_catch_up(now, link, digest.resync_up_to, false);
+      break;
+    case Ask::stopped:
+      link.in = Link::In::unasked;
+      if (resync && resync->with == link.id) abandon_resync();
+      break;
+    case Ask::report:
+      send_digest(now, link, Ask::nothing);
+      break;
+  }
+}
+
+bool Engine::State::skips(const Link& link, std::uint32_t stream) const {
+  return stream < link.in_stream || link.refused_stream == stream;
+}
+
+void Engine::State::refuse(Now now, Link& link, std::uint32_t stream, const Stamp& stamp) {
+  ++stats.refused_stamps;
+  link.refused_stream = stream;
+  const Ms ahead = stamp.hlc.ms() - now.wall;
+  log(Severity::warning, "refuse a stamp of " + link.peer.name + " that is " + std::to_string(ahead.count()) +
+                             " ms ahead of this node's clock");
+  send(link, Refused{.stream = stream, .stamp = stamp});
+}
+
+void Engine::State::on_refused(Now now, Link& link, const Refused& refused) {
+  if (refused.stream != link.out_stream || link.out == Link::Out::idle) return;
+  log(Severity::warning, link.peer.name + " refuses a stamp of " +
+                             std::to_string(refused.stamp.hlc.ms().time_since_epoch().count()) +
+                             " ms: it is too far ahead of its clock");
+  end_stream(link);
+  link.resume_at = now.steady + timing::refusal_wait;
+}
+
+crdt::ApplyRules Engine::State::rules_for(const Link& link, bool confirms) {
+  crdt::ApplyRules rules{.confirms = confirms};
+  const Stamps& own = floors();
+  rules.floors_revision = floors_cache_revision;
+  if (!resync) {
+    rules.danger = danger(own, link.peer_closed);
+    return rules;
+  }
+  Stamps all = own;
+  for (const auto& [origin, floor] : resync->pending) crdt::raise_stamp(all, origin, floor);
+  rules.danger = danger(all, link.peer_closed);
+  return rules;
+}
+
+void Engine::State::on_records(Now now, Link& link, const ReceivedRecords& received) {
+  if (skips(link, received.stream)) return;
+  link.in_stream = received.stream;
+  link.asked_at = now.steady;
+  const bool confirms = received.resync && resync && resync->with == link.id;
+  // The receiver rule: up to `danger` the sender may hold what this node saw overwritten and forgot.
+  crdt::ApplyRules rules = rules_for(link, confirms);
+  for (const crdt::Incoming& record : received.records) {
+    ++stats.records_in;
+    if (record.has_value) ++stats.values_in;
+    const Stamp& stamp = record.meta.stamp;
+    const auto admitted = store.clock().admit(stamp.hlc, now.wall);
+    if (!admitted) {
+      refuse(now, link, received.stream, stamp);
+      return;
+    }
+    crdt::Applied applied = store.apply(record, *admitted, rules, now.wall);
+    while (applied == crdt::Applied::outdated) {
+      rules = rules_for(link, confirms);
+      applied = store.apply(record, *admitted, rules, now.wall);
+    }
+    const bool is_news = applied == crdt::Applied::stored || applied == crdt::Applied::stubbed;
+    if (is_news && stamp.origin == self() && stamp.hlc > crdt::find_stamp(floors(), self())) {
+      begin_life(now, "somebody else writes as this origin");
+      return;
+    }
+    switch (applied) {
+      case crdt::Applied::stored:
+        ++stats.records_stored;
+        break;
+      case crdt::Applied::stubbed:
+        ++stats.records_stubbed;
+        break;
+      case crdt::Applied::unchanged:
+        ++stats.records_unchanged;
+        break;
+      case crdt::Applied::forgettable:
+        ++stats.records_forgettable;
+        break;
+      case crdt::Applied::outdated:
+        break;  // not left by the loop above
+      case crdt::Applied::refused:
+        refuse(now, link, received.stream, stamp);
+        return;
+    }
+  }
+}
+
+bool Engine::State::take_closes(Now now, Link& link, const Close& close) {
+  for (const Stamps* stamps : {&close.closes, &close.floors}) {
+    for (const auto& [origin, stamp] : *stamps) {
+      if (store.clock().admit(stamp, now.wall)) continue;
+      refuse(now, link, close.stream, {stamp, origin});
+      return false;
+    }
+  }
+  if (close.resync) {
+    // Its closes are only true for a node that has dropped what the resync did not confirm.
+    if (!resync || resync->with != link.id) return false;
+    end_resync(now, link, close);
+  }
+  const Ms retention = store.options().max_ttl + 2 * store.options().max_drift + timing::rows_linger;
+  const WallMs horizon = store.clock().now(now.wall) - retention;
+  for (const auto& [origin, stamp] : close.closes) {
+    learn_stamp(link.peer_closed, origin, stamp);
+    if (origin != self() && stamp.ms() >= horizon) knowledge.close(origin, stamp, now.steady);
+  }
+  return true;
+}
+
+void Engine::State::on_close(Now now, Link& link, const Close& close) {
+  for (const auto& [origin, stamp] : close.acknowledged) learn_stamp(link.peer_closed, origin, stamp);
+  link.peer_ping = close.ping;
+  link.pinged_at = now.steady;
+  const auto steady = static_cast<std::uint64_t>(now.steady.time_since_epoch().count());
+  if (close.pong != 0 && close.pong <= steady && close.held_ms <= steady - close.pong) {
+    link.round_trip = std::min(Ms{static_cast<Ms::rep>(steady - close.pong - close.held_ms)}, Ms{60'000});
+  }
+  if (!skips(link, close.stream) && take_closes(now, link, close)) {
+    link.in_stream = close.stream;
+    if (close.complete) {
+      link.in = Link::In::live;
+      ever_caught_up = true;
+      asking_due = true;
+    }
+  }
+  if (close.answer) send_close(now, link, Close{});
+}
+
+void Engine::State::consider_asking(Now now) {
+  // A node that holds nothing yet asks one peer at a time, so that it is not sent everything by all.
+  bool is_served = false;
+  for (auto& [id, link] : links) {
+    const bool is_moving = now.steady - link.asked_at < timing::catch_up_stall;
+    if (link.is_established() && link.in == Link::In::asked && is_moving) is_served = true;
+  }
+  Link* least = nullptr;
+  Hlc least_behind;
+  for (auto& [id, link] : links) {
+    if (!link.is_established()) continue;
+    const Hlc behind = danger(link.peer_floors, knowledge.closed());
+    if (behind.is_zero()) {
+      link.behind_since.reset();
+      if (link.in != Link::In::unasked || (!ever_caught_up && is_served)) continue;
+      ask(now, link);
+      is_served = true;
+      continue;
+    }
+    if (!link.behind_since) link.behind_since = now.steady;
+    const bool has_waited =
+        !ever_caught_up || now.steady - *link.behind_since >= timing::behind_before_resync;
+    if (link.in == Link::In::live || !has_waited) continue;
+    if (least == nullptr || behind < least_behind) {
+      least = &link;
+      least_behind = behind;
+    }
+  }
+  if (least != nullptr && !resync && (ever_caught_up || !is_served)) begin_resync(now, *least, least_behind);
+}
+
+void Engine::State::ask(Now now, Link& link) {
+  link.in = Link::In::asked;
+  link.asked_at = now.steady;
+  send_digest(now, link, Ask::catch_up);
+}
+
+void Engine::State::begin_resync(Now now, Link& link, Hlc behind) {
+  // With room above, since the other's floors may rise while it sends; but stubs that young are kept.
+  const WallMs kept = store.clock().now(now.wall) - store.options().stub_age_min;
+  const Hlc with_room = std::min(Hlc::at(behind.ms() + timing::resync_slack), Hlc::at(kept));
+  resync = Resync{.with = link.id, .up_to = std::max(behind, with_room), .pending = link.peer_floors};
+  for (const auto& [origin, floor] : link.peer_floors) {
+    if (store.clock().admit(floor, now.wall)) continue;
+    resync.reset();  // too far ahead: later
+    return;
+  }
+  store.set_pending_floor(resync->up_to);
+  store.begin_confirming();
+  log(Severity::info, "resync with " + link.peer.name + ": writes may have been missed and forgotten there");
+  link.in = Link::In::asked;
+  link.asked_at = now.steady;
+  send_digest(now, link, Ask::resync, resync->up_to);
+}
+
+void Engine::State::end_resync(Now now, Link& link, const Close& close) {
+  store.drop_unconfirmed(resync->up_to);
+  store.adopt_floors(close.floors);
+  for (const auto& [origin, floor] : close.floors) {
+    learn_stamp(link.peer_floors, origin, floor);
+    if (origin != self()) knowledge.close(origin, floor, now.steady);
+  }
+  abandon_resync();
+}
+
+void Engine::State::abandon_resync() {
+  resync.reset();
+  store.set_pending_floor({});
+}
+
+}  // namespace geolru::gossip

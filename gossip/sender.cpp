@@ -1,0 +1,258 @@
+// gossip/sender.cpp – the outbound half of a link: catching up from the logs, then live from the change rings,
+// with closes that say how far that went. Serialised.
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "gossip/engine_state.hpp"
+
+namespace geolru::gossip {
+namespace limits = crdt::limits;
+
+const Stamps& Engine::State::floors() {
+  if (const std::uint64_t revision = store.floors_revision(); revision != floors_cache_revision) {
+    floors_cache_revision = revision;
+    floors_cache = store.floors();
+  }
+  return floors_cache;
+}
+
+void Engine::State::begin_round(Now now, bool answer) {
+  // Ticked before the shards are visited: each write stamped before is at or below the heads found.
+  round.at = store.clock().tick(now.wall);
+  store.mark_changes(round.heads);
+  round.changes = std::accumulate(round.heads.begin(), round.heads.end(), std::uint64_t{0});
+  knowledge.close(self(), round.at, now.steady);
+  for (auto& [id, link] : links) {
+    if (link.out != Link::Out::live) continue;
+    const bool is_near = link.peer.region == options.region;
+    const bool has_news = round.changes != link.closed_changes;
+    const bool is_time = now.steady - link.closed_at >= timing::remote_close_idle;
+    link.answer_due = link.answer_due || answer;
+    if (answer || is_near || has_news || is_time || leaving) {
+      link.round_due = true;
+      link.closed_changes = round.changes;
+    }
+  }
+}
+
+void Engine::State::send_digest(Now now, Link& link, Ask ask, Hlc resync_up_to) {
+  // A floor of this node's own may be younger than its last close: told without one that covers it, it
+  // would cast doubt on all that this node sends.
+  knowledge.close(self(), store.clock().tick(now.wall), now.steady);
+  Digest digest{.full = link.told_closed.empty(), .ask = ask, .resync_up_to = resync_up_to};
+  digest.members_hash = membership.hash();
+  for (const auto& [origin, closed] : knowledge.closed()) {
+    const Hlc floor = crdt::find_stamp(floors(), origin);
+    const bool closed_rose = crdt::raise_stamp(link.told_closed, origin, closed);
+    const bool floor_rose = !floor.is_zero() && crdt::raise_stamp(link.told_floors, origin, floor);
+    if (closed_rose || floor_rose) digest.rows.push_back({origin, closed, floor});
+  }
+  for (const auto& [origin, floor] : floors()) {
+    // Of origins never closed here.
+    if (!crdt::raise_stamp(link.told_floors, origin, floor)) continue;
+    digest.rows.push_back({origin, knowledge.closed(origin), floor});
+  }
+  send(link, digest);
+}
+
+void Engine::State::abandon_walk(Link& link) {
+  if (link.out != Link::Out::walking) return;
+  static_cast<void>(store.end_walk(link.walk, link.cursor));
+  link.out = Link::Out::idle;
+}
+
+void Engine::State::end_stream(Link& link) {
+  abandon_walk(link);
+  link.out = Link::Out::idle;
+  link.closing.reset();
+  link.round_due = false;
+}
+
+void Engine::State::stop_stream(Now now, Link& link) {
+  end_stream(link);
+  ++link.out_stream;
+  ++stats.streams_lost;
+  send_digest(now, link, Ask::stopped);
+}
+
+void Engine::State::start_catch_up(Now now, Link& link, Hlc resync_up_to, bool by_anti_entropy) {
+  end_stream(link);
+  link.resume_at.reset();
+  ++link.out_stream;
+  ++stats.catch_ups;
+  if (!resync_up_to.is_zero()) ++stats.resyncs;
+  // In this order: what is closed was stored before the walk began, and every floor that rises after the
+  // walk began is told by its end.
+  knowledge.close(self(), store.clock().tick(now.wall), now.steady);
+  link.walk_closes = knowledge.closed();
+  link.walk_resync_up_to = resync_up_to;
+  link.walk_by_anti_entropy = by_anti_entropy;
+  // A stub dropped before its origin closed over it: this node may lack older writes of that origin, and the
+  // peer is going to count them as closed with the floor. What they may have overwritten proves nothing.
+  const Hlc doubtful = resync_up_to.is_zero() ? Hlc{} : danger(store.floors(), link.walk_closes);
+  link.walk = store.begin_walk({link.peer_closed, resync_up_to, doubtful});
+  link.out = Link::Out::walking;
+  link.walk_floors = store.floors();
+  const Hlc behind = danger(link.walk_floors, link.peer_closed);
+  if (behind > resync_up_to) {
+    ++stats.closes_withheld;
+    stop_stream(now, link);
+    return;
+  }
+  pump(now, link);
+}
+
+void Engine::State::pump(Now now, Link& link) {
+  if (!link.is_established()) return;
+  if (link.out == Link::Out::walking) pump_walk(now, link);
+  if (link.out == Link::Out::live) pump_live(now, link);
+}
+
+void Engine::State::send_records(Link& link, std::vector<crdt::Outgoing>& records, bool resyncing) {
+  if (records.empty()) return;
+  const auto values = static_cast<std::uint64_t>(std::ranges::count_if(
+      records, [](const crdt::Outgoing& record) { return static_cast<bool>(record.block); }));
+  stats.records_out += records.size();
+  stats.values_out += values;
+  if (link.out == Link::Out::walking && link.walk_by_anti_entropy) stats.values_out_by_anti_entropy += values;
+  Message message{Records{.stream = link.out_stream, .resync = resyncing, .records = std::move(records)}};
+  send(link, message);
+  records = std::move(std::get<Records>(message).records);
+  records.clear();
+}
+
+void Engine::State::pump_walk(Now now, Link& link) {
+  const bool resyncing = !link.walk_resync_up_to.is_zero();
+  std::vector<crdt::Outgoing> records;
+  bool done = false;
+  while (!done && link.unsent < limits::link_window_bytes) {
+    done = store.walk(link.walk, limits::records_frame_bytes_target, now.wall, records);
+    send_records(link, records, resyncing);
+  }
+  if (done) finish_walk(now, link);
+}
+
+void Engine::State::finish_walk(Now now, Link& link) {
+  const Stamps missed = store.end_walk(link.walk, link.cursor);
+  link.out = Link::Out::live;
+  const bool resyncing = !link.walk_resync_up_to.is_zero();
+  // A stub dropped before the walk came to it: the peer must not be told that it holds what it stood for.
+  const Hlc lost = danger(missed, link.peer_closed);
+  if (lost > link.walk_resync_up_to) {
+    ++stats.closes_withheld;
+    stop_stream(now, link);
+    return;
+  }
+  Close close{.complete = true, .resync = resyncing, .closes = link.walk_closes};
+  if (resyncing) {
+    close.floors = link.walk_floors;
+    for (const auto& [origin, floor] : missed) crdt::raise_stamp(close.floors, origin, floor);
+  }
+  link.tails_sent.clear();
+  for (const auto& [origin, closed] : link.walk_closes) {
+    if (origin == self() || knowledge.silent_for(origin, now.steady) < timing::suspect_after) continue;
+    if (const auto tail = store.tail_fingerprint(origin, closed); tail.slots != 0)
+      link.tails_sent[origin] = tail;
+  }
+  send_close(now, link, std::move(close));
+}
+
+bool Engine::State::begin_pass(Link& link) {
+  bool has_news = false;
+  for (std::size_t shard = 0; shard < store.shard_count(); ++shard) {
+    const std::uint64_t head = link.round_due ? round.heads[shard] : store.head(shard);
+    link.cursor.begin[shard] = link.cursor.next[shard];
+    link.cursor.end[shard] = std::max(head, link.cursor.next[shard]);
+    has_news = has_news || !link.cursor.finished(shard);
+  }
+  if (link.round_due) {
+    link.round_due = false;
+    link.closing = round.at;
+    return true;
+  }
+  return has_news;
+}
+
+bool Engine::State::drain_pass(Now now, Link& link) {
+  std::vector<crdt::Outgoing> records;
+  std::size_t bytes = limits::records_frame_bytes_target;
+  for (std::size_t shard = 0; shard < store.shard_count(); ++shard) {
+    while (!link.cursor.finished(shard)) {
+      if (link.unsent >= limits::link_window_bytes) return false;
+      switch (store.drain(shard, link.cursor, crdt::Changes::own, bytes, records)) {
+        case crdt::Drained::lost:
+          stop_stream(now, link);
+          return false;
+        case crdt::Drained::more:
+          send_records(link, records, false);
+          bytes = limits::records_frame_bytes_target;
+          break;
+        case crdt::Drained::done:
+          break;
+      }
+    }
+  }
+  send_records(link, records, false);
+  return true;
+}
+
+void Engine::State::pump_live(Now now, Link& link) {
+  do {
+    if (!drain_pass(now, link)) return;
+    if (link.closing) send_round_close(now, link, *std::exchange(link.closing, std::nullopt));
+  } while (link.out == Link::Out::live && begin_pass(link));
+}
+
+bool Engine::State::may_close(Now now, Link& link) {
+  if (danger(floors(), link.peer_closed).is_zero()) return true;
+  ++stats.closes_withheld;
+  if (link.report_asked_at) return false;
+  // What is known of the peer may just be old: it reports, and if it really is behind, the stream ends.
+  link.report_asked_at = now.steady;
+  send_digest(now, link, Ask::report);
+  return false;
+}
+
+void Engine::State::send_round_close(Now now, Link& link, Hlc at) {
+  if (!may_close(now, link)) return;
+  link.closed_at = now.steady;
+  send_close(now, link, Close{.closes = {{self(), at}}, .answer = std::exchange(link.answer_due, false)});
+}
+
+void Engine::State::send_close(Now now, Link& link, Close close) {
+  close.stream = link.out_stream;
+  if (const Hlc known = knowledge.closed(link.peer.origin); !known.is_zero()) {
+    close.acknowledged = {{link.peer.origin, known}};
+  }
+  close.wall = now.wall;
+  close.ping = static_cast<std::uint64_t>(now.steady.time_since_epoch().count());
+  close.pong = std::exchange(link.peer_ping, 0);
+  close.held_ms = static_cast<std::uint32_t>((now.steady - link.pinged_at).count());
+  send(link, close);
+}
+
+void Engine::State::consider_offer(Now now, Link& link) {
+  if (link.out == Link::Out::walking || link.unsent >= limits::link_window_bytes / 2 || link.resume_at)
+    return;
+  for (const auto& [origin, closed] : knowledge.closed()) {
+    const Hlc theirs = crdt::find_stamp(link.peer_closed, origin);
+    const bool is_streamed = origin == self() && link.out == Link::Out::live;
+    if (origin == link.peer.origin || is_streamed) continue;
+    const bool is_silent =
+        origin != self() && knowledge.silent_for(origin, now.steady) >= timing::suspect_after;
+    const bool lags =
+        closed > theirs && (is_silent || closed.ms() - theirs.ms() > timing::lag_worth_offering);
+    // What a silent origin wrote beyond its last close nobody can close: it is passed on once per link.
+    bool has_tail = false;
+    if (is_silent && !lags) {
+      const auto tail = store.tail_fingerprint(origin, closed);
+      has_tail = tail.slots != 0 && link.tails_sent[origin] != tail;
+    }
+    if (!lags && !has_tail) continue;
+    start_catch_up(now, link, {}, true);
+    return;
+  }
+}
+
+}  // namespace geolru::gossip

@@ -1,0 +1,93 @@
+// gossip/views.cpp – what the engine can be asked. Serialised.
+#include <algorithm>
+
+#include "gossip/engine_state.hpp"
+
+namespace geolru::gossip {
+namespace {
+
+Liveness liveness(bool left, Ms silent) {
+  if (left) return Liveness::left;
+  if (silent >= timing::unreachable_after) return Liveness::unreachable;
+  return silent >= timing::suspect_after ? Liveness::suspect : Liveness::alive;
+}
+
+}  // namespace
+
+std::vector<MemberView> Engine::members(Now now) const {
+  const State& s = *state_;
+  std::vector<MemberView> views;
+  for (const auto& [origin, member] : s.membership.all()) {
+    MemberView view{
+        .origin = origin, .name = member.name, .region = member.region, .address = member.address};
+    view.self = origin == s.self();
+    const Hlc closed = s.knowledge.closed(origin);
+    view.liveness = liveness(member.left, view.self ? Ms{0} : s.knowledge.silent_for(origin, now.steady));
+    if (!view.self && !closed.is_zero())
+      view.lag = std::max(s.store.clock().now(now.wall) - closed.ms(), Ms{0});
+    for (const auto& [id, link] : s.links) {
+      if (!link.is_established() || link.peer.origin != origin) continue;
+      view.linked = true;
+      view.round_trip = link.round_trip;
+    }
+    views.push_back(std::move(view));
+  }
+  return views;
+}
+
+std::map<std::string, Ms> Engine::staleness(Now now) const {
+  struct Region {
+    std::optional<Ms> worst_alive;
+    std::optional<Ms> best;
+  };
+  std::map<std::string, Region> regions;
+  for (const MemberView& member : members(now)) {
+    if (member.region == state_->options.region || member.liveness == Liveness::left) continue;
+    if (state_->knowledge.closed(member.origin).is_zero()) continue;
+    Region& region = regions[member.region];
+    region.best = std::min(region.best.value_or(Ms::max()), member.lag);
+    if (member.liveness != Liveness::unreachable) {
+      region.worst_alive = std::max(region.worst_alive.value_or(Ms{0}), member.lag);
+    }
+  }
+  std::map<std::string, Ms> staleness;
+  for (const auto& [name, region] : regions)
+    staleness[name] = region.worst_alive ? *region.worst_alive : *region.best;
+  return staleness;
+}
+
+std::size_t Engine::regions_acknowledged(const Stamp& written) const {
+  std::set<std::string> regions;
+  for (const auto& [id, link] : state_->links) {
+    if (!link.is_established() || link.peer.region == state_->options.region) continue;
+    if (crdt::find_stamp(link.peer_closed, written.origin) >= written.hlc) regions.insert(link.peer.region);
+  }
+  return regions.size();
+}
+
+Stamps Engine::closed() const { return state_->knowledge.closed(); }
+
+const EngineStats& Engine::stats() const { return state_->stats; }
+
+std::vector<Engine::LinkView> Engine::links() const {
+  std::vector<LinkView> views;
+  for (const auto& [id, link] : state_->links) {
+    views.push_back({.id = id,
+                     .peer = link.peer.name,
+                     .region = link.peer.region,
+                     .origin = link.peer.origin,
+                     .bytes_in = link.bytes_in,
+                     .bytes_out = link.bytes_out,
+                     .unsent = link.unsent,
+                     .live_in = link.in == Link::In::live,
+                     .live_out = link.out == Link::Out::live});
+  }
+  return views;
+}
+
+bool Engine::established(LinkId link) const {
+  const auto it = state_->links.find(link);
+  return it != state_->links.end() && it->second.is_established();
+}
+
+}  // namespace geolru::gossip
