@@ -1,0 +1,58 @@
+// gossip/transport/loop.hpp – runs one engine over TCP: a libuv loop on one background thread.
+// Thread-safe. The engine is serialised by a mutex here; `ask` is how other threads reach it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "gossip/engine.hpp"
+
+namespace geolru::gossip {
+
+struct LoopOptions {
+  /// When it listens, an empty `advertise` becomes ":port", and a port 0 in it the port that was found.
+  EngineOptions engine;
+  /// "host:port", "[v6]:port", ":port" (all addresses), port 0: any; empty: do not listen.
+  std::string listen;
+  std::function<void(Severity, std::string_view)> log;  ///< Called from the loop thread; may be empty.
+};
+
+class Loop {
+ public:
+  /// Listens (unless told not to) and starts the thread. Throws std::system_error when it cannot listen, saying
+  /// where and why; std::invalid_argument when `listen` is no address.
+  Loop(LoopOptions options, crdt::Store& store);
+  /// Leaves as by close(1 s).
+  ~Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  /// The store has changed: the loop is to stream it. Any thread; cheap when a wake-up is already due.
+  void wake();
+
+  /// Runs `question` on the engine, on the calling thread, under the engine's mutex. Outputs it caused are
+  /// carried out by the loop thread soon after.
+  void ask(const std::function<void(Engine&, Now)>& question);
+
+  /// Calls `notice` on the loop thread, with the engine's mutex released, after each input that may have moved
+  /// an acknowledgement. One at a time; set it before anyone waits.
+  void on_progress(std::function<void()> notice);
+
+  /// Leaves the cluster, flushes for at most `flush_for`, joins the thread. Idempotent.
+  void close(Ms flush_for);
+
+  /// The port it listens on, 0 when it does not.
+  [[nodiscard]] int port() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// The operating system's clocks.
+[[nodiscard]] crdt::WallMs wall_now();
+[[nodiscard]] crdt::SteadyMs steady_now();
+
+}  // namespace geolru::gossip
