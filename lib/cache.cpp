@@ -1,0 +1,123 @@
+// lib/cache.cpp – see geolru/cache.hpp.
+#include <geolru/cache.hpp>
+
+#include <time.h>
+
+#include <stdexcept>
+#include <utility>
+
+#include "crdt/limits.hpp"
+#include "lib/cache_impl.hpp"
+#include "lib/inspect.hpp"
+#include "lib/setup.hpp"
+#include "lib/value_access.hpp"
+
+namespace geolru {
+namespace {
+
+namespace limits = crdt::limits;
+
+/// The wall clock to a few milliseconds, at a fraction of the cost: good enough for telling what has expired.
+crdt::WallMs coarse_wall() {
+#ifdef CLOCK_REALTIME_COARSE
+  timespec now{};
+  if (clock_gettime(CLOCK_REALTIME_COARSE, &now) == 0) {
+    return crdt::WallMs{crdt::Ms{std::int64_t{now.tv_sec} * 1'000 + now.tv_nsec / 1'000'000}};
+  }
+#endif
+  return gossip::wall_now();
+}
+
+void check_key(std::string_view key) {
+  if (key.size() <= limits::key_bytes_max) return;
+  throw std::length_error{"geolru: the key has " + std::to_string(key.size()) + " bytes; at most " +
+                          std::to_string(limits::key_bytes_max) + " are allowed"};
+}
+
+void check_value(std::string_view value) {
+  if (value.size() <= limits::value_bytes_max) return;
+  throw std::length_error{"geolru: the value has " + std::to_string(value.size()) + " bytes; at most " +
+                          std::to_string(limits::value_bytes_max) + " are allowed"};
+}
+
+}  // namespace
+
+Cache::Cache(Options options) {
+  Setup setup = prepare(options);
+  impl_ = std::make_unique<Impl>(std::move(setup), std::move(options));
+}
+
+Cache::~Cache() { impl_->close(); }
+
+void Cache::close() { impl_->close(); }
+
+// -- Reading -----------------------------------------------------------------------------------------
+
+std::optional<Value> Cache::get(std::string_view key) {
+  if (crdt::BlockRef block = impl_->store.get(key, coarse_wall()))
+    return ValueAccess::share(std::move(block));
+  if (!impl_->loader) return std::nullopt;
+  check_key(key);
+  return impl_->load(key, LoaderRef::to(impl_->loader), impl_->default_ttl, nullptr);
+}
+
+std::optional<Value> Cache::load(std::string_view key, LoaderRef loader, const SetOptions& options,
+                                 const Value* rejected) {
+  const crdt::Ms ttl = impl_->ttl_of(options);
+  check_key(key);
+  if (!rejected) {
+    if (crdt::BlockRef block = impl_->store.get(key, coarse_wall()))
+      return ValueAccess::share(std::move(block));
+  }
+  return impl_->load(key, loader, ttl, rejected);
+}
+
+bool Cache::contains(std::string_view key) const { return impl_->store.ttl(key, coarse_wall()).has_value(); }
+
+std::optional<std::chrono::milliseconds> Cache::ttl(std::string_view key) const {
+  return impl_->store.ttl(key, gossip::wall_now());
+}
+
+// -- Writing -----------------------------------------------------------------------------------------
+
+WriteToken Cache::set(std::string_view key, std::string_view value, SetOptions options) {
+  check_key(key);
+  check_value(value);
+  const crdt::Ms ttl = impl_->ttl_of(options);
+  const crdt::Written written = impl_->store.set(key, value, ttl, gossip::wall_now());
+  impl_->flights.written(key);
+  return impl_->wrote(written);
+}
+
+WriteToken Cache::set(std::string_view key, std::span<const std::byte> value, SetOptions options) {
+  return set(key, std::string_view{reinterpret_cast<const char*>(value.data()), value.size()}, options);
+}
+
+WriteToken Cache::erase(std::string_view key) {
+  check_key(key);
+  const crdt::Written written = impl_->store.erase(key, gossip::wall_now());
+  impl_->flights.written(key);
+  return impl_->wrote(written);
+}
+
+WriteToken Cache::clear() {
+  const crdt::Written written = impl_->store.clear(gossip::wall_now());
+  impl_->flights.written_all();
+  return impl_->wrote(written);
+}
+
+bool Cache::wait(WriteToken token, std::size_t regions, std::chrono::milliseconds timeout) {
+  if (regions == 0 || token == WriteToken{}) return true;
+  if (!impl_->replicated) return false;
+  return impl_->wait({.hlc = {token.time_}, .origin = crdt::Origin{token.origin_}}, regions, timeout);
+}
+
+void Cache::note_decode_miss() { Counters::count(impl_->counters.decode_misses); }
+
+// -- Inspector ---------------------------------------------------------------------------------------
+
+crdt::Store& Inspector::store(Cache& cache) { return cache.impl_->store; }
+
+gossip::Loop& Inspector::loop(Cache& cache) { return cache.impl_->loop; }
+
+}  // namespace geolru

@@ -1,0 +1,70 @@
+// lib/cache_impl.hpp – what a Cache holds: the store, the loop that replicates it, and who waits for either.
+// Thread-safe.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <geolru/cache.hpp>
+
+#include "crdt/store.hpp"
+#include "gossip/transport/loop.hpp"
+#include "lib/flights.hpp"
+#include "lib/setup.hpp"
+
+namespace geolru {
+
+/// Counters that the layers below do not have. They only ever rise.
+struct Counters {
+  std::atomic<std::uint64_t> loads{0}, loads_empty{0}, loads_failed{0}, loads_shared{0}, decode_misses{0};
+
+  static void count(std::atomic<std::uint64_t>& counter) { counter.fetch_add(1, std::memory_order_relaxed); }
+};
+
+struct Cache::Impl {
+  explicit Impl(Setup&& setup, Options&& options);
+
+  /// The value held, unless it is what the caller found to be useless.
+  [[nodiscard]] std::optional<Value> find(std::string_view key, const Value* rejected);
+  [[nodiscard]] std::optional<Value> load(std::string_view key, LoaderRef loader, crdt::Ms ttl,
+                                          const Value* rejected);
+  [[nodiscard]] std::optional<Value> run(std::string_view key, LoaderRef loader, crdt::Ms ttl);
+
+  /// The TTL a write gets. Throws std::invalid_argument.
+  [[nodiscard]] crdt::Ms ttl_of(const SetOptions& options) const;
+  /// What follows every write: the loop is woken, or what the loop would do is done here.
+  WriteToken wrote(const crdt::Written& written);
+
+  [[nodiscard]] bool wait(const crdt::Stamp& stamp, std::size_t regions, crdt::Ms timeout);
+  [[nodiscard]] bool acknowledged(const crdt::Stamp& stamp, std::size_t regions, bool expedite);
+  void note_progress();
+  void close();
+
+  const crdt::Ms default_ttl;
+  const bool replicated;
+  const std::string region;
+  decltype(Options::loader) loader;
+  const std::string name;
+
+  crdt::Store store;
+  Flights flights;
+  mutable Counters counters;
+  std::atomic<bool> closed{false};
+  std::atomic<std::uint32_t> writes_after_close{0};
+
+  std::mutex close_mutex;  // held while closing
+
+  std::mutex progress_mutex;  // guards `progress`
+  std::condition_variable progressed;
+  std::uint64_t progress = 0;  // Changes whenever an acknowledgement may have moved.
+
+  gossip::Loop loop;  // Last: its thread uses what is above.
+};
+
+}  // namespace geolru

@@ -1,0 +1,146 @@
+// geolru/cache.hpp – a local replica of a cache that all nodes of a cluster share. Thread-safe.
+// Reads are memory reads; writes are seen here at once and everywhere else a network hop later.
+#pragma once
+
+#include <chrono>
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include <geolru/export.hpp>
+#include <geolru/options.hpp>
+#include <geolru/stats.hpp>
+#include <geolru/value.hpp>
+
+namespace geolru {
+
+/// Names one write of one cache. Of two writes of the same cache the later one has the greater token, and
+/// waiting for it waits for the earlier one as well. A default token names no write.
+class WriteToken {
+ public:
+  WriteToken() = default;
+  friend auto operator<=>(const WriteToken&, const WriteToken&) = default;
+
+ private:
+  friend class Cache;
+  std::uint64_t time_ = 0;
+  std::uint64_t origin_ = 0;
+};
+
+/// A callable that gets the bytes of a key from where they come from: nullopt when there are none.
+template <typename Loader>
+concept ByteLoader = std::is_invocable_r_v<std::optional<std::string>, Loader&, std::string_view>;
+
+/// Keys are up to 32 KiB, values up to 8 MiB of any bytes; both may be empty. No call blocks but `get_or_load`,
+/// `get` with `Options::loader`, `wait` and `close`. Any call may throw std::bad_alloc. A process that forked must
+/// neither use nor destroy the caches of its parent.
+class GEOLRU_API Cache {
+ public:
+  /// Starts the cache and, if it listens or has seeds, joins the cluster in the background. Throws
+  /// std::invalid_argument that says what is wrong with the options and what to do, and std::system_error when
+  /// it cannot listen.
+  explicit Cache(Options options = {});
+  /// Closes. No other call may be running.
+  ~Cache();
+  Cache(const Cache&) = delete;
+  Cache& operator=(const Cache&) = delete;
+
+  // -- Reading -----------------------------------------------------------------------------------------
+
+  /// The value of `key`, now the most recently used one; nullopt: there is none here. With `Options::loader` a
+  /// miss calls it like `get_or_load`. An entry may be served a few milliseconds past its end.
+  [[nodiscard]] std::optional<Value> get(std::string_view key);
+
+  /// The value of `key`; on a miss what `loader(key)` returns, which is then set with `options`. Callers of one
+  /// key share one loader call, on the thread of the first of them, and what it returns or throws; nullopt is not
+  /// stored. A set or erase that races the loader wins over it, on every node; the callers get what the loader
+  /// returned all the same, but for those who call after a write of this cache: they are never given what was
+  /// loaded before it.
+  ///
+  /// The loader may use the cache, also to load other keys. Throws what the loader throws, std::length_error when
+  /// key or loaded value is too long, std::invalid_argument for a bad TTL, and std::logic_error where waiting
+  /// would never end: the loader of a key loads, itself or by way of other threads' loaders, the same key.
+  template <ByteLoader Loader>
+  std::optional<Value> get_or_load(std::string_view key, Loader&& loader, SetOptions options = {}) {
+    auto call = [&loader](std::string_view wanted) -> std::optional<std::string> {
+      return std::invoke(loader, wanted);
+    };
+    return load(key, LoaderRef::to(call), options, nullptr);
+  }
+
+  /// Whether `get` would find a value. Does not touch the LRU order.
+  [[nodiscard]] bool contains(std::string_view key) const;
+
+  /// How long `key` has still to live, never more than it was set with; nullopt: there is none. Does not touch
+  /// the LRU order.
+  [[nodiscard]] std::optional<std::chrono::milliseconds> ttl(std::string_view key) const;
+
+  // -- Writing -----------------------------------------------------------------------------------------
+
+  /// Sets `key`: here before it returns, elsewhere a network hop later. Where two nodes set a key the later one
+  /// wins everywhere. Throws std::length_error when key or value is too long, std::invalid_argument for a bad TTL.
+  WriteToken set(std::string_view key, std::string_view value, SetOptions options = {});
+  WriteToken set(std::string_view key, std::span<const std::byte> value, SetOptions options = {});
+
+  /// Removes `key` like `set` sets it. Throws std::length_error when the key is too long.
+  WriteToken erase(std::string_view key);
+
+  /// Removes every entry of the cluster that is older than this call, also those that arrive only later.
+  WriteToken clear();
+
+  /// Waits until at least one member of each of `regions` regions other than this cache's has acknowledged the
+  /// write and all that the same cache wrote before it. False after `timeout` (zero or less: looks once), and at
+  /// once when this cache is a local one. True at once when `regions` is 0 or the token names no write. For the
+  /// token of another cache of the cluster, that one's region counts as well.
+  bool wait(WriteToken token, std::size_t regions, std::chrono::milliseconds timeout);
+
+  // -- The cluster -------------------------------------------------------------------------------------
+
+  /// Per other region, by name, how far behind it this node may be; regions that cannot be reached are left out.
+  [[nodiscard]] std::vector<Staleness> staleness() const;
+
+  /// Every node known, this one included, in no particular order. After `close` this one alone.
+  [[nodiscard]] std::vector<Member> members() const;
+
+  /// Gauges and counters. Each is right by itself; together they are not of one moment.
+  [[nodiscard]] Stats stats() const;
+
+  /// Leaves the cluster: sends what is left, for at most a second, and ends the background thread. Afterwards the
+  /// cache is a local one with all it holds; `wait` calls that are under way return false. Idempotent. Not to be
+  /// called from `Options::log`.
+  void close();
+
+ private:
+  struct Impl;
+  friend struct Inspector;
+  template <typename T>
+  friend class TypedCache;
+
+  /// A loader of any type, called in place.
+  struct LoaderRef {
+    void* loader;
+    std::optional<std::string> (*call)(void* loader, std::string_view key);
+
+    template <typename Loader>
+    static LoaderRef to(Loader& loader) {
+      return {&loader, [](void* self, std::string_view key) { return (*static_cast<Loader*>(self))(key); }};
+    }
+  };
+
+  /// Like `get_or_load`, but takes `rejected`, if it is still what is stored, for a miss.
+  std::optional<Value> load(std::string_view key, LoaderRef loader, const SetOptions& options,
+                            const Value* rejected);
+  void note_decode_miss();
+
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace geolru

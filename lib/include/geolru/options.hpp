@@ -1,0 +1,85 @@
+// geolru/options.hpp – how a cache and a single write are set up. Plain aggregates, for designated initialisers.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace geolru {
+
+/// How important a line for `Options::log` is.
+enum class LogLevel : std::uint8_t {
+  debug,    ///< For those who work on geolru.
+  info,     ///< Members and links coming and going.
+  warning,  ///< Works on, but somebody should look: a clock that is off, a peer refused, a seed unresolved.
+  error,    ///< Something the cache needs is broken.
+};
+
+/// How a Cache is set up. What is wrong with it, the constructor of Cache says by throwing.
+struct Options {
+  /// Bytes for everything: keys, values, bookkeeping and what is remembered of values that are gone (of which
+  /// at most an eighth). 0 throws.
+  std::size_t capacity_bytes = std::size_t{64} << 20;
+
+  /// Live entries at most; 0: bounded by bytes alone.
+  std::size_t capacity_entries = 0;
+
+  /// Time to live of writes that name none; positive, at most `max_ttl`. Unset: `max_ttl`.
+  std::optional<std::chrono::milliseconds> ttl = std::nullopt;
+
+  /// Nothing lives longer; positive, at most 49 days. The same in the whole cluster: others are refused.
+  std::chrono::milliseconds max_ttl = std::chrono::hours{24};
+
+  /// Called by `Cache::get` on a miss, as if by `Cache::get_or_load`. Empty: a miss is a miss. Called on the
+  /// threads that call `get`, for different keys at the same time.
+  std::function<std::optional<std::string>(std::string_view key)> loader = nullptr;
+
+  /// Nodes of other clusters are refused. At most 255 bytes.
+  std::string cluster = "default";
+
+  /// The group of nodes close to this one; 1 to 255 bytes.
+  std::string region = "default";
+
+  /// For people; shown in `Cache::members()`. At most 255 bytes. Empty: host name and process id.
+  std::string name = {};
+
+  /// Where others reach this node: "host:port", "[v6]:port", or ":port" for all addresses; port 0 picks a free
+  /// one. Empty: nobody can connect; with seeds this node only dials, without it is a local cache.
+  std::string listen = {};
+
+  /// The address others are told, "host:port", or ":port" at the host that they see. Needs `listen`. Empty: that
+  /// of `listen` if its host is a specific one, else its port at the host that they see.
+  std::string advertise = {};
+
+  /// Nodes to join by, "host:port"; any one that answers is enough. A name may resolve to many addresses and is
+  /// resolved again and again; one that does not resolve is logged and retried.
+  std::vector<std::string> seeds = {};
+
+  /// For a connection and its handshake; positive.
+  std::chrono::milliseconds connect_timeout{5'000};
+
+  /// Between digests to random peers, which find what streams have missed; positive.
+  std::chrono::milliseconds gossip_interval{1'000};
+
+  /// How far clocks may differ: writes stamped further ahead are refused until their time comes. Positive, at
+  /// most a minute. The same in the whole cluster: others are refused.
+  std::chrono::milliseconds max_drift{500};
+
+  /// Called with every line worth telling, from the cache's own thread (and, while it is being constructed, from
+  /// the constructor's). Must neither throw nor call the cache. Empty: silence.
+  std::function<void(LogLevel level, std::string_view text)> log = nullptr;
+};
+
+/// How a single write is made.
+struct SetOptions {
+  /// How long it lives; above `Options::max_ttl` it is clamped. Zero or less throws std::invalid_argument.
+  /// Unset: `Options::ttl`.
+  std::optional<std::chrono::milliseconds> ttl = std::nullopt;
+};
+
+}  // namespace geolru

@@ -1,0 +1,86 @@
+// geolru/stats.hpp – what a cache tells of itself and of its cluster. Plain values, copied out.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace geolru {
+
+/// One node of the cluster, as this one sees it.
+struct Member {
+  std::string name = {};                   ///< `Options::name` of that node.
+  std::string region = {};                 ///< Its region.
+  std::string address = {};                ///< Where it can be dialled; empty: nowhere.
+  bool self = false;                       ///< This node.
+  bool alive = true;                       ///< News of its writes came within the last 10 s; it has not left.
+  bool suspect = false;                    ///< Still counted as alive, but silent for more than 3 s.
+  bool linked = false;                     ///< A connection to it stands.
+  std::chrono::milliseconds round_trip{};  ///< To it and back; 0 while unknown.
+  std::chrono::milliseconds lag{};         ///< Everything it wrote longer ago than this is known here.
+};
+
+/// How far behind another region this node may be.
+struct Staleness {
+  std::string region = {};
+  std::chrono::milliseconds age{};  ///< Everything written there longer ago than this is known here.
+};
+
+/// Gauges say how things are now. Counters begin at 0 with the cache and only ever rise.
+struct Stats {
+  std::string origin = {};  ///< This life of this node: 16 hexadecimal digits, as they appear in logs.
+
+  // -- Gauges ------------------------------------------------------------------------------------------
+
+  std::size_t entries = 0;         ///< Keys with a value.
+  std::size_t stubs = 0;           ///< Keys without one, remembered so that older values cannot return.
+  std::size_t bytes = 0;           ///< In use, bookkeeping included.
+  std::size_t capacity_bytes = 0;  ///< `Options::capacity_bytes`.
+  /// How long ago the oldest write was made that is remembered without its value; 0: there is none.
+  std::chrono::milliseconds stub_horizon{};
+  std::size_t members = 0;         ///< Nodes known and alive, this one included.
+  std::size_t members_linked = 0;  ///< Of these, those a connection stands to.
+
+  // -- Counters of the cache ---------------------------------------------------------------------------
+
+  std::uint64_t hits = 0;           ///< Look-ups that found a value.
+  std::uint64_t misses = 0;         ///< Look-ups that found none.
+  std::uint64_t evictions = 0;      ///< Values dropped for lack of room.
+  std::uint64_t expirations = 0;    ///< Values dropped because their time was over.
+  std::uint64_t stubs_dropped = 0;  ///< Stubs forgotten before their time, for lack of room.
+  std::uint64_t loads = 0;          ///< Loader calls begun.
+  std::uint64_t loads_empty = 0;    ///< Of these, those that returned nullopt.
+  std::uint64_t loads_failed = 0;   ///< Of these, those that threw, or returned more than may be stored.
+  std::uint64_t loads_shared = 0;   ///< Callers that waited for the loader call of another.
+  std::uint64_t decode_misses = 0;  ///< Values that a TypedCache could not decode and took for a miss.
+
+  // -- Counters of replication -------------------------------------------------------------------------
+
+  std::uint64_t frames_in = 0;                   ///< Messages received.
+  std::uint64_t frames_out = 0;                  ///< Messages sent.
+  std::uint64_t bytes_in = 0;                    ///< Bytes received.
+  std::uint64_t bytes_out = 0;                   ///< Bytes sent.
+  std::uint64_t records_in = 0;                  ///< Writes received, with a value or without.
+  std::uint64_t records_out = 0;                 ///< Writes sent, with a value or without.
+  std::uint64_t values_in = 0;                   ///< Of those received, the ones with a value.
+  std::uint64_t values_out = 0;                  ///< Of those sent, the ones with a value.
+  std::uint64_t records_stored = 0;              ///< Received, and newer than what was held.
+  std::uint64_t records_unchanged = 0;           ///< Received, and no newer than what was held.
+  std::uint64_t records_stubbed = 0;             ///< Received and newer, but kept without their value.
+  std::uint64_t records_forgettable = 0;         ///< Received, and older than anything that is remembered.
+  std::uint64_t values_out_by_anti_entropy = 0;  ///< Sent because random gossip found them missing.
+  std::uint64_t rejected_frames = 0;             ///< Messages received that made no sense.
+  std::uint64_t refused_stamps = 0;  ///< Times a write was put off that lay too far in the future.
+  std::uint64_t refused_handshakes =
+      0;                              ///< Nodes refused: another cluster, version, `max_ttl` or `max_drift`.
+  std::uint64_t catch_ups = 0;        ///< Times a link began by sending all that one side lacked.
+  std::uint64_t resyncs = 0;          ///< Times this node took over what it may have missed for too long.
+  std::uint64_t streams_lost = 0;     ///< Times a peer was too slow for the stream and had to catch up.
+  std::uint64_t closes_withheld = 0;  ///< Times a peer was not told it is complete, as that was in doubt.
+  std::uint64_t links_opened = 0;     ///< Connections whose handshake succeeded.
+  std::uint64_t links_lost = 0;       ///< Of these, those that ended.
+  std::uint64_t lives = 0;            ///< 1, and one more for every time the node had to begin anew.
+};
+
+}  // namespace geolru

@@ -1,0 +1,188 @@
+// lib/setup.cpp – see setup.hpp.
+#include "lib/setup.hpp"
+
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "crdt/limits.hpp"
+#include "gossip/address.hpp"
+
+namespace geolru {
+namespace {
+
+using crdt::Ms;
+namespace limits = crdt::limits;
+
+[[noreturn]] void refuse(const std::string& why) { throw std::invalid_argument{"geolru: " + why}; }
+
+std::string in_ms(Ms duration) { return std::to_string(duration.count()) + " ms"; }
+
+void check_duration(const char* member, Ms duration, Ms max) {
+  if (duration > Ms::zero() && duration <= max) return;
+  refuse(std::string{"Options::"} + member + " is " + in_ms(duration) +
+         "; set it to more than 0 and at most " + in_ms(max));
+}
+
+void check_name(const char* member, std::string_view name) {
+  if (name.size() <= limits::name_bytes_max) return;
+  refuse(std::string{"Options::"} + member + " is " + std::to_string(name.size()) +
+         " bytes long; use at most " + std::to_string(limits::name_bytes_max));
+}
+
+gossip::HostPort check_address(const char* member, const std::string& address) {
+  if (address.size() <= limits::address_bytes_max) {
+    if (auto parsed = gossip::parse_host_port(address)) return *std::move(parsed);
+  }
+  refuse(std::string{"Options::"} + member + " holds \"" + address.substr(0, limits::address_bytes_max) +
+         "\", which is no address; write host:port, [v6]:port or :port");
+}
+
+void check_sizes_and_times(const Options& options) {
+  if (options.capacity_bytes == 0) {
+    refuse(
+        "Options::capacity_bytes is 0, so nothing could be held; set it to the memory the cache may take up");
+  }
+  check_duration("max_ttl", options.max_ttl, limits::ttl_max);
+  if (options.ttl) {
+    check_duration("ttl", *options.ttl, limits::ttl_max);
+    if (*options.ttl > options.max_ttl) {
+      refuse("Options::ttl, " + in_ms(*options.ttl) + ", is above Options::max_ttl, " +
+             in_ms(options.max_ttl) + "; lower it, or raise max_ttl on every node of the cluster");
+    }
+  }
+  check_duration("connect_timeout", options.connect_timeout, limits::ttl_max);
+  check_duration("gossip_interval", options.gossip_interval, limits::ttl_max);
+  check_duration("max_drift", options.max_drift, limits::drift_max);
+}
+
+void check_names(const Options& options) {
+  if (options.region.empty()) {
+    refuse("Options::region is empty; name the place this node runs in, the same for all nodes close to it");
+  }
+  check_name("region", options.region);
+  check_name("cluster", options.cluster);
+  check_name("name", options.name);
+}
+
+void check_seeds(const Options& options) {
+  for (const std::string& seed : options.seeds) {
+    const gossip::HostPort parsed = check_address("seeds", seed);
+    if (parsed.host.empty() || parsed.port == 0) {
+      refuse("Options::seeds holds \"" + seed +
+             "\", which nobody can dial; name a host and the port it listens on");
+    }
+  }
+}
+
+bool is_any_address(std::string_view host) { return host.empty() || host == "0.0.0.0" || host == "::"; }
+
+/// What others are told to dial.
+std::string advertised(const Options& options) {
+  if (options.listen.empty()) {
+    if (options.advertise.empty()) return {};
+    refuse(
+        "Options::advertise is set but Options::listen is empty, so nobody could connect; set listen as "
+        "well");
+  }
+  gossip::HostPort listen = check_address("listen", options.listen);
+  if (!options.advertise.empty()) {
+    return gossip::to_address(check_address("advertise", options.advertise));
+  }
+  if (is_any_address(listen.host)) listen.host.clear();
+  return gossip::to_address(listen);
+}
+
+std::string default_name() {
+  std::array<char, limits::name_bytes_max> host{};
+  if (gethostname(host.data(), host.size() - 1) != 0 || host[0] == '\0') return std::to_string(getpid());
+  const std::string pid = "-" + std::to_string(getpid());
+  return std::string{host.data()}.substr(0, limits::name_bytes_max - pid.size()) + pid;
+}
+
+LogLevel to_level(gossip::Severity severity) {
+  switch (severity) {
+    case gossip::Severity::debug:
+      return LogLevel::debug;
+    case gossip::Severity::info:
+      return LogLevel::info;
+    case gossip::Severity::warning:
+      return LogLevel::warning;
+    case gossip::Severity::error:
+      break;
+  }
+  return LogLevel::error;
+}
+
+gossip::LoopOptions loop_options(const Options& options) {
+  gossip::LoopOptions loop;
+  loop.engine = {.cluster = options.cluster,
+                 .region = options.region,
+                 .name = options.name.empty() ? default_name() : options.name,
+                 .advertise = advertised(options),
+                 .seeds = options.seeds,
+                 .connect_timeout = options.connect_timeout,
+                 .gossip_interval = options.gossip_interval,
+                 .seed = draw_unique()};
+  loop.listen = options.listen;
+  if (options.log) {
+    loop.log = [log = options.log](gossip::Severity severity, std::string_view text) {
+      log(to_level(severity), text);
+    };
+  }
+  return loop;
+}
+
+crdt::StoreOptions store_options(const Options& options) {
+  crdt::StoreOptions store;
+  store.capacity_bytes = options.capacity_bytes;
+  store.capacity_entries = options.capacity_entries;
+  store.max_ttl = options.max_ttl;
+  store.max_drift = options.max_drift;
+  store.hash_seed = crdt::cluster_seed(options.cluster);
+  store.replicated = !options.listen.empty() || !options.seeds.empty();
+  return store;
+}
+
+/// Spreads the bits of `x` (the finaliser of SplitMix64, Steele et al. 2014).
+std::uint64_t mix(std::uint64_t x) {
+  x += 0x9e3779b97f4a7c15;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
+  return x ^ (x >> 31);
+}
+
+}  // namespace
+
+Setup prepare(const Options& options) {
+  check_sizes_and_times(options);
+  check_names(options);
+  check_seeds(options);
+  return {.origin = crdt::Origin{draw_unique()},
+          .store = store_options(options),
+          .loop = loop_options(options),
+          .ttl = options.ttl.value_or(options.max_ttl)};
+}
+
+std::uint64_t draw_unique() {
+  // A restored virtual machine or a container may repeat its entropy: clock, process and count differ all the same.
+  static std::atomic<std::uint64_t> count{0};
+  std::random_device device;
+  std::uint64_t drawn = (std::uint64_t{device()} << 32) ^ device();
+  drawn =
+      mix(drawn ^ static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count()));
+  drawn =
+      mix(drawn ^ static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()));
+  drawn = mix(drawn ^ (static_cast<std::uint64_t>(getpid()) << 32) ^
+              count.fetch_add(1, std::memory_order_relaxed));
+  return drawn == 0 ? 1 : drawn;
+}
+
+}  // namespace geolru

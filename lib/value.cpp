@@ -1,0 +1,12 @@
+// lib/value.cpp – see geolru/value.hpp.
+#include <geolru/value.hpp>
+
+#include "crdt/block.hpp"
+
+namespace geolru {
+
+void Value::retain() const { block_->retain(); }
+
+void Value::release() const { block_->release(); }
+
+}  // namespace geolru
