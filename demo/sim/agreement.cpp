@@ -1,0 +1,91 @@
+// demo/sim/agreement.cpp – the checker's liveness half: when a cluster counts as agreeing.
+#include <algorithm>
+
+#include "demo/sim/checker.hpp"
+
+namespace geolru::sim {
+
+std::optional<std::string> Checker::unheard(NodeId node, KeyId key) {
+  const Write* newest = history_.newest(key);
+  if (!newest) return std::nullopt;
+  auto& store = world_.store(node);
+  const auto held = store.peek(history_.hash(key));
+  const std::string where = "node " + world_.name(node) + " key " + history_.name(key) + ": ";
+  if (held && store.serves(*held, world_.wall(node)) && held->meta.version() != newest->version()) {
+    return where + describe(node, key) + "; newest is " + text(*newest);
+  }
+  if (held && held->meta.version() >= newest->version()) return std::nullopt;
+  // A clear stands for every older write of a key.
+  if (newest->is_clear() && history_.hash(key) != crdt::clear_hash) return std::nullopt;
+  const auto& options = store.options();
+  const WallMs kept_until = newest->stamp.hlc.ms() + options.max_ttl + 2 * options.max_drift;
+  if (kept_until <= store.clock().now(world_.wall(node))) return std::nullopt;
+  if (crdt::find_stamp(store.floors(), newest->stamp.origin) >= newest->stamp.hlc) return std::nullopt;
+  return where + describe(node, key) + "; has not heard of " + text(*newest);
+}
+
+std::optional<std::string> Checker::logs_differ(NodeId a, NodeId b) {
+  // Up to the later floor either may have forgotten what superseded a slot that the other still has; near the end
+  // of their retention slots go when each node's sweep comes by.
+  Hlc above = Hlc::at(world_.true_wall() - world_.store(a).options().max_ttl -
+                      world_.store(a).options().max_drift + Ms{1'000});
+  bool complete = true;
+  for (NodeId n : {a, b}) {
+    for (const auto& [origin, floor] : world_.store(n).floors()) {
+      above = std::max(above, floor);
+      complete = false;
+    }
+  }
+  crdt::Stamps up_to, from;
+  const crdt::Stamps closed_b = world_.engine(b).closed();
+  for (const auto& [origin, closed] : world_.engine(a).closed()) {
+    const Hlc both = std::min(closed, crdt::find_stamp(closed_b, origin));
+    if (both < history_.last_of(origin)) continue;  // it died before it closed
+    crdt::raise_stamp(up_to, origin, both);
+    crdt::raise_stamp(from, origin, above);
+  }
+  const auto counts = [&](const std::optional<crdt::Outgoing>& held) {
+    return held && held->meta.as_of > above &&
+           held->meta.stamp.hlc <= crdt::find_stamp(up_to, held->meta.stamp.origin);
+  };
+  const std::string where = "nodes " + world_.name(a) + " and " + world_.name(b);
+  for (std::size_t i = 0; i < history_.keys(); ++i) {
+    const KeyId key{static_cast<std::uint32_t>(i)};
+    const auto at_a = world_.store(a).peek(history_.hash(key));
+    const auto at_b = world_.store(b).peek(history_.hash(key));
+    if (!counts(at_a) && !counts(at_b)) continue;
+    if (at_a && at_b && at_a->meta.version() == at_b->meta.version()) continue;
+    return where + " differ in key " + history_.name(key) + ": " + describe(a, key) + "; " + describe(b, key);
+  }
+  constexpr std::uint64_t seed = 1;
+  if (complete &&
+      world_.store(a).fingerprint(from, up_to, seed) != world_.store(b).fingerprint(from, up_to, seed)) {
+    return where + " have different fingerprints over equal logs";
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> Checker::disagreement() {
+  auto reasons = disagreements(1);
+  if (reasons.empty()) return std::nullopt;
+  return std::move(reasons.front());
+}
+
+std::vector<std::string> Checker::disagreements(std::size_t most) {
+  check_everything();
+  std::vector<std::string> reasons;
+  std::optional<NodeId> first;
+  for (NodeId node = 0; node < world_.size(); ++node) {
+    if (!world_.up(node)) continue;
+    for (std::size_t i = 0; i < history_.keys() && reasons.size() < most; ++i) {
+      if (auto why = unheard(node, KeyId(i))) reasons.push_back(std::move(*why));
+    }
+    if (first && reasons.empty()) {
+      if (auto why = logs_differ(*first, node)) reasons.push_back(std::move(*why));
+    }
+    first = first.value_or(node);
+  }
+  return reasons;
+}
+
+}  // namespace geolru::sim

@@ -1,0 +1,243 @@
+// demo/sim/checker.cpp – safety: what must hold after every step.
+#include "demo/sim/checker.hpp"
+
+#include <algorithm>
+#include <cstdio>
+
+namespace geolru::sim {
+
+namespace {
+
+constexpr std::size_t control_bytes_max = 64 * 1024;
+
+std::string hex(Origin origin) {
+  char text[20];
+  std::snprintf(text, sizeof text, "%04x", static_cast<unsigned>(static_cast<std::uint64_t>(origin) >> 48));
+  return text;
+}
+
+std::string when(Hlc hlc) {
+  const auto ms = hlc.ms().time_since_epoch().count() % 10'000'000;
+  return std::to_string(ms) + '.' + std::to_string(hlc.raw & 0xffff);
+}
+
+}  // namespace
+
+Checker::Checker(World& world, CheckerOptions options) : world_{world}, options_{std::move(options)} {
+  if (options_.replay.empty()) options_.replay = "geolru-sim --seed " + std::to_string(options_.seed);
+  world_.watch(*this);
+}
+
+void Checker::fail(const std::string& rule, NodeId node, const std::string& what) const {
+  char time[32];
+  std::snprintf(time, sizeof time, "%.6f", static_cast<double>(world_.now().count()) / 1e6);
+  throw Violation(rule, "violated: " + rule + "\n  seed " + std::to_string(options_.seed) + ", at " + time +
+                            " s, node " + world_.name(node) + "\n  " + what +
+                            "\n  replay: " + options_.replay);
+}
+
+std::string Checker::text(const Write& w) const {
+  return (w.is_clear() ? "clear"
+          : w.deleted  ? "erase"
+                       : "set") +
+         std::string{" #"} + std::to_string(w.id) + " as of " + when(w.as_of) + " stamp " +
+         when(w.stamp.hlc) + " by " + hex(w.stamp.origin);
+}
+
+std::string Checker::describe(NodeId node, KeyId key) const {
+  auto& store = world_.store(node);
+  const auto held = store.peek(history_.hash(key));
+  if (!held) return "nothing";
+  const bool serves = store.serves(*held, world_.wall(node));
+  const std::string state = serves               ? "serves"
+                            : held->block        ? "holds, not served"
+                            : held->meta.deleted ? "erased"
+                                                 : "stub";
+  return state + ": as of " + when(held->meta.as_of) + " stamp " + when(held->meta.stamp.hlc) + " by " +
+         hex(held->meta.stamp.origin);
+}
+
+void Checker::started(NodeId node) {
+  if (views_.size() <= node) views_.resize(node + 1);
+  views_[node] = NodeView{};
+  views_[node].own.push_back(world_.store(node).self());
+}
+
+void Checker::wrote(NodeId node, const Write& write) {
+  history_.add(write);
+  views_[node].touched.push_back(write.hash);
+}
+
+void Checker::delivering(NodeId to, NodeId, const gossip::Received* received, const Frame&) {
+  if (!received) return;
+  const auto* records = std::get_if<gossip::ReceivedRecords>(received);
+  if (!records) return;
+  for (const auto& record : records->records) views_[to].touched.push_back(record.meta.hash);
+}
+
+void Checker::read(NodeId node, const std::string& key, const std::optional<std::string>& value) {
+  if (!value) return;
+  const Write* write = history_.by_id(World::write_id(*value));
+  if (!write) fail("a value that was never written", node, "key " + key + ": " + *value);
+  if (write->key != key) fail("a value of another key", node, "key " + key + " serves " + text(*write));
+  if (write->as_of.ms() + write->ttl <= world_.wall(node)) {
+    fail("Bounded: served beyond its expiry", node, "key " + key + " serves " + text(*write));
+  }
+}
+
+void Checker::stepped(NodeId node) {
+  NodeView& view = views_[node];
+  ++checks_;
+  check_clock(node, view);
+  check_life(node, view);
+  std::sort(view.touched.begin(), view.touched.end());
+  view.touched.erase(std::unique(view.touched.begin(), view.touched.end()), view.touched.end());
+  for (KeyHash hash : view.touched) check_key(node, view, hash);
+  // A clear, or its loss, concerns every key; a close concerns those it covers.
+  const bool cleared = !view.touched.empty() && view.touched.front() == crdt::clear_hash;
+  view.touched.clear();
+  check_closed(node, view);
+  check_bounds(node);
+  if (cleared || world_.now() - view.looked_at_everything >= options_.everything_every)
+    check_all_keys(node, view);
+}
+
+void Checker::check_clock(NodeId node, NodeView& view) {
+  auto& store = world_.store(node);
+  const Hlc last = store.clock().last();
+  const WallMs bound = std::max(world_.wall(node) + store.options().max_drift, view.clock.ms() + Ms{1});
+  if (last.ms() > bound) {
+    fail("Clock: lifted too far ahead", node,
+         "from " + when(view.clock) + " to " + when(last) + ", wall clock " +
+             when(Hlc::at(world_.wall(node))));
+  }
+  view.clock = last;
+}
+
+void Checker::check_life(NodeId node, NodeView& view) {
+  const Origin self = world_.store(node).self();
+  if (self == view.own.back()) return;
+  view.own.push_back(self);
+  write_off(std::nullopt);
+}
+
+void Checker::check_closed(NodeId node, NodeView& view) {
+  crdt::Stamps closed = world_.engine(node).closed();
+  auto before = view.closed.begin();
+  for (const auto& [origin, up_to] : closed) {
+    while (before != view.closed.end() && before->first < origin) ++before;
+    const bool known = before != view.closed.end() && before->first == origin;
+    const Hlc after = known ? before->second : Hlc{};
+    if (up_to <= after) continue;
+    history_.between(origin, after, up_to, [&](KeyId key) {
+      const KeyHash hash = history_.hash(key);
+      view.touched.push_back(hash);
+    });
+  }
+  view.closed = std::move(closed);
+  bool cleared = false;
+  for (KeyHash hash : view.touched) {
+    cleared |= hash == crdt::clear_hash;
+    check_key(node, view, hash);
+  }
+  view.touched.clear();
+  if (cleared) check_all_keys(node, view);
+}
+
+void Checker::check_key(NodeId node, NodeView& view, KeyHash hash) {
+  auto& store = world_.store(node);
+  const auto held = store.peek(hash);
+  if (!held) return;
+  const Version version = held->meta.version();
+  const WallMs wall = world_.wall(node);
+  Version& newest = view.newest[static_cast<std::uint64_t>(hash)];
+  const auto key = history_.find(hash);
+  if (!key || !history_.find(hash, version)) {
+    fail("a version that was never written", node, "as of " + when(held->meta.as_of));
+  }
+  history_.seen(hash, version);
+  if (version > newest) {
+    const Origin origin = held->meta.stamp.origin;
+    const bool own = std::find(view.own.begin(), view.own.end(), origin) != view.own.end();
+    if (!own && held->meta.stamp.hlc.ms() > wall + store.options().max_drift) {
+      fail("Clock: admitted a stamp too far ahead", node,
+           "key " + history_.name(*key) + ": " + describe(node, *key));
+    }
+    newest = version;
+  }
+  if (!store.serves(*held, wall)) return;
+  if (version < newest) {
+    fail("No resurrection", node,
+         "key " + history_.name(*key) + " " + describe(node, *key) + "; it held as of " + when(newest.as_of) +
+             " by " + hex(newest.origin));
+  }
+  check_served(node, view, *held, *key, wall);
+}
+
+void Checker::check_served(NodeId node, const NodeView& view, const crdt::Outgoing& held, KeyId key,
+                           WallMs wall) const {
+  if (held.meta.expires() <= wall)
+    fail("Bounded: served beyond its expiry", node, "key " + history_.name(key));
+  const Write* newest = history_.newest(key);
+  if (!newest || newest->version() <= held.meta.version()) return;
+  const Hlc closed = crdt::find_stamp(view.closed, newest->stamp.origin);
+  if (newest->stamp.hlc > closed) return;
+  fail("No stale read below closed", node,
+       "key " + history_.name(key) + " " + describe(node, key) + "; newest is " + text(*newest) +
+           ", closed up to " + when(closed));
+}
+
+void Checker::check_bounds(NodeId node) const {
+  auto& store = world_.store(node);
+  const auto stats = store.stats();
+  const auto& options = store.options();
+  const std::size_t shards = store.shard_count();
+  if (options.capacity_entries != 0 && stats.live > options.capacity_entries) {
+    fail("Bounded: too many entries", node, std::to_string(stats.live));
+  }
+  const bool old_stubs_go = options.stub_age_min == Ms{0};
+  if (options.stub_slots && old_stubs_go && stats.stubs > *options.stub_slots + shards) {
+    fail("Bounded: too many stubs", node, std::to_string(stats.stubs));
+  }
+  if (old_stubs_go && stats.bytes > options.capacity_bytes) {
+    fail("Bounded: too many bytes", node,
+         std::to_string(stats.bytes) + " of " + std::to_string(options.capacity_bytes));
+  }
+  // The window, the frame that filled it, and the closes and digests that go on meanwhile.
+  const Network& network = world_.network();
+  const std::size_t unsent_bound = crdt::limits::link_window_bytes + network.frame_max() + control_bytes_max;
+  if (network.unsent_max() > unsent_bound) {
+    fail("Bounded: a link was given more than its window", node, std::to_string(network.unsent_max()));
+  }
+}
+
+void Checker::check_all_keys(NodeId node, NodeView& view) {
+  view.looked_at_everything = world_.now();
+  for (std::size_t i = 0; i < history_.keys(); ++i) check_key(node, view, history_.hash(KeyId(i)));
+}
+
+void Checker::check_everything() {
+  for (NodeId node = 0; node < world_.size(); ++node) {
+    if (world_.up(node)) check_all_keys(node, views_[node]);
+  }
+}
+
+void Checker::crashing(NodeId node) { write_off(node); }
+
+void Checker::write_off(std::optional<NodeId> without) {
+  std::vector<crdt::Stamps> floors(world_.size());
+  for (NodeId n = 0; n < world_.size(); ++n) {
+    if (world_.up(n) && n != without) floors[n] = world_.store(n).floors();
+  }
+  history_.write_off([&](const Write& w) {
+    for (NodeId n = 0; n < world_.size(); ++n) {
+      if (!world_.up(n) || n == without) continue;
+      if (crdt::find_stamp(floors[n], w.stamp.origin) >= w.stamp.hlc) return true;
+      const auto held = world_.store(n).peek(w.hash);
+      if (held && held->meta.version() >= w.version()) return true;
+    }
+    return false;
+  });
+}
+
+}  // namespace geolru::sim

@@ -1,0 +1,88 @@
+// demo/sim/checker.hpp – DESIGN.md's invariants, checked after every step on what the step touched.
+// A violation is thrown as a Violation, which says what to type to see it again. Serialised.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "demo/sim/history.hpp"
+#include "demo/sim/world.hpp"
+
+namespace geolru::sim {
+
+class Violation : public std::runtime_error {
+ public:
+  Violation(const std::string& rule, const std::string& what) : std::runtime_error{what}, rule_{rule} {}
+  [[nodiscard]] const std::string& rule() const { return rule_; }
+
+ private:
+  std::string rule_;
+};
+
+struct CheckerOptions {
+  std::uint64_t seed = 0;        ///< For the replay command.
+  std::string replay;            ///< What to type; empty: `geolru-sim --seed SEED`.
+  Us everything_every{100'000};  ///< How often all keys of a node are looked at, not only those touched.
+};
+
+class Checker final : public Watcher {
+ public:
+  Checker(World& world, CheckerOptions options);
+
+  void wrote(NodeId node, const Write& write) override;
+  void read(NodeId node, const std::string& key, const std::optional<std::string>& value) override;
+  void delivering(NodeId to, NodeId from, const gossip::Received* received, const Frame& frame) override;
+  void stepped(NodeId node) override;
+  void crashing(NodeId node) override;
+  void started(NodeId node) override;
+
+  /// Looks at all keys of all nodes now.
+  void check_everything();
+  /// Why the cluster does not agree yet, or nullopt: it does. Everything that DESIGN calls agreement, and
+  /// that every node has heard of every write.
+  [[nodiscard]] std::optional<std::string> disagreement();
+  /// The same, but goes on to find up to `most` reasons.
+  [[nodiscard]] std::vector<std::string> disagreements(std::size_t most);
+
+  [[nodiscard]] const History& history() const { return history_; }
+  [[nodiscard]] std::uint64_t checks() const { return checks_; }
+
+  /// Throws a Violation with the seed, the time and the replay command.
+  [[noreturn]] void fail(const std::string& rule, NodeId node, const std::string& what) const;
+  [[nodiscard]] std::string describe(NodeId node, KeyId key) const;
+
+ private:
+  /// What the checker remembers of one life of one node.
+  struct NodeView {
+    std::unordered_map<std::uint64_t, Version> newest;  // by key hash, ever held; never iterated
+    crdt::Stamps closed;
+    std::vector<KeyHash> touched;
+    Hlc clock;
+    std::vector<Origin> own;  // its origins, in this life
+    Us looked_at_everything{0};
+    std::uint64_t refused = 0;
+  };
+
+  [[nodiscard]] std::string text(const Write& write) const;
+  void check_clock(NodeId node, NodeView& view);
+  void check_life(NodeId node, NodeView& view);
+  void check_closed(NodeId node, NodeView& view);
+  void check_key(NodeId node, NodeView& view, KeyHash hash);
+  void check_served(NodeId node, const NodeView& view, const crdt::Outgoing& held, KeyId key,
+                    WallMs wall) const;
+  void check_bounds(NodeId node) const;
+  void check_all_keys(NodeId node, NodeView& view);
+  void write_off(std::optional<NodeId> without);
+  [[nodiscard]] std::optional<std::string> unheard(NodeId node, KeyId key);
+  [[nodiscard]] std::optional<std::string> logs_differ(NodeId a, NodeId b);
+
+  World& world_;
+  CheckerOptions options_;
+  History history_;
+  std::vector<NodeView> views_;
+  std::uint64_t checks_ = 0;
+};
+
+}  // namespace geolru::sim

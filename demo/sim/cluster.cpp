@@ -1,0 +1,94 @@
+// demo/sim/cluster.cpp – see cluster.hpp.
+#include "demo/sim/cluster.hpp"
+
+namespace geolru::sim {
+
+namespace {
+
+WorldOptions world_options(const Faults& f) {
+  WorldOptions options;
+  options.seed = f.seed;
+  for (unsigned i = 0; i < f.regions; ++i) options.regions.push_back("r" + std::to_string(i));
+  options.network.one_way.assign(f.regions, std::vector<Us>(f.regions, f.delay_far));
+  for (unsigned i = 0; i < f.regions; ++i) options.network.one_way[i][i] = f.delay_near;
+  options.network.jitter_per_mille = f.jitter_per_mille;
+  options.network.bytes_per_s = f.bytes_per_s;
+  options.network.buffer_bytes = f.buffer_bytes;
+  options.gossip_interval = f.gossip_interval;
+  options.wake_lateness = f.wake_lateness;
+  options.resolve_fails = f.resolve_fails;
+  return options;
+}
+
+NodeSpec node_spec(const Faults& f, unsigned i) {
+  NodeSpec spec;
+  spec.name = f.same_names ? "node" : "n" + std::to_string(i);
+  spec.region = "r" + std::to_string(i % f.regions);
+  spec.address = "10.0." + std::to_string(i % f.regions) + '.' + std::to_string(i + 1) + ":7400";
+  spec.dialable = !(f.one_dial_only && i + 1 == f.nodes);
+  spec.seeds = {"all:7400"};
+  const Capacity& capacity = f.capacities[i % f.capacities.size()];
+  spec.store = tiny_store(capacity.entries, capacity.stubs);
+  spec.store.capacity_bytes = f.capacity_bytes;
+  spec.store.shards = f.shards;
+  spec.store.stub_age_min = f.stub_age_min;
+  spec.store.max_ttl = f.max_ttl;
+  spec.store.max_drift = f.max_drift;
+  return spec;
+}
+
+}  // namespace
+
+Cluster::Cluster(const Faults& faults, std::ostream* out) : faults_{faults} {
+  Random seeds{faults.seed};
+  world_ = std::make_unique<World>(world_options(faults));
+  CheckerOptions options;
+  options.seed = faults.seed;
+  checker_ = std::make_unique<Checker>(*world_, options);
+  transcript_ = std::make_unique<Transcript>(*world_, out);
+  nemesis_ = std::make_unique<Nemesis>(*world_, faults, seeds.next());
+  users_ = std::make_unique<MixedLoad>(*world_, faults, seeds.next());
+  for (unsigned i = 0; i < faults.nodes; ++i) world_->add(node_spec(faults, i));
+  for (NodeId node = 0; node < world_->size(); ++node) world_->start(node);
+}
+
+void Cluster::run_for(Us time) {
+  nemesis_->run();
+  users_->run();
+  world_->events().run_until(world_->now() + time);
+  users_->stop();
+}
+
+void Cluster::heal() {
+  nemesis_->heal();
+  healed_at_ = world_->now();
+}
+
+bool Cluster::agrees_within(Us time) {
+  const Us deadline = world_->now() + time;
+  while (true) {
+    const auto why = checker_->disagreement();
+    if (!why) {
+      agreed_after_ = world_->now() - healed_at_;
+      disagreement_.clear();
+      return true;
+    }
+    disagreement_ = *why;
+    if (world_->now() >= deadline) return false;
+    world_->events().run_until(std::min(deadline, world_->now() + 100ms));
+  }
+}
+
+void Cluster::falls_quiet_for(Us time) {
+  constexpr int windows_max = 12;
+  std::uint64_t before = world_->total_stats().values_out_by_anti_entropy;
+  for (int window = 0; window < windows_max; ++window) {
+    world_->events().run_until(world_->now() + time);
+    const std::uint64_t after = world_->total_stats().values_out_by_anti_entropy;
+    if (after == before) return;
+    before = after;
+  }
+  checker_->fail("Quiet", 0, "anti-entropy goes on sending values after agreement");
+}
+
+}  // namespace geolru::sim

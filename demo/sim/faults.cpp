@@ -1,0 +1,122 @@
+// demo/sim/faults.cpp – see faults.hpp.
+#include "demo/sim/faults.hpp"
+
+#include <algorithm>
+
+namespace geolru::sim {
+
+Faults Faults::none(std::uint64_t seed) {
+  Faults faults;
+  faults.seed = seed;
+  return faults;
+}
+
+namespace {
+
+void shape(Faults& f, Random& r) {
+  f.nodes = r.pick({2u, 3u, 3u, 4u, 5u, 6u});
+  f.regions = std::min(f.nodes, r.pick({1u, 2u, 2u, 3u, 6u}));
+  f.one_dial_only = f.nodes > 2 && r.chance(200);
+  f.same_names = r.chance(100);
+  f.capacities.clear();
+  const bool equal = r.chance(400);
+  for (unsigned i = 0; i < (equal ? 1 : f.nodes); ++i) {
+    f.capacities.push_back({r.pick({1u, 4u, 30u, 1000u}), r.pick({0u, 2u, 8u, 100u, 1000u})});
+  }
+  f.capacity_bytes = r.pick({std::size_t{256} << 10, std::size_t{1} << 20, std::size_t{4} << 20});
+  f.shards = r.pick({1u, 1u, 2u, 4u});
+  f.stub_age_min = Ms{r.pick({0, 0, 0, 1'000, 10'000})};
+  f.max_ttl = Ms{r.pick({3'000, 10'000, 60'000, 600'000})};
+  f.max_drift = Ms{r.pick({50, 500, 500, 2'000})};
+  f.gossip_interval = Ms{r.pick({100, 1'000, 1'000, 5'000})};
+}
+
+void use(Faults& f, Random& r) {
+  f.keys = r.pick({2u, 6u, 20u, 200u});
+  f.operations_per_s = r.pick({2u, 10u, 30u, 100u});
+  f.erases = r.pick({0u, 5u, 20u});
+  f.loads = r.pick({0u, 10u, 30u});
+  f.clears = r.chance(300) ? 1 : 0;
+  f.ttls = {f.max_ttl};
+  if (r.chance(700)) f.ttls.insert(f.ttls.end(), {Ms{200}, Ms{2'000}, f.max_ttl / 2});
+  f.load_max = Ms{r.pick({10, 2'000, 20'000})};
+  f.value_bytes_max = r.pick({16u, 16u, 200u, 20'000u});
+  f.skewed_keys = r.chance(500);
+}
+
+void network(Faults& f, Random& r) {
+  f.delay_far = Us{r.pick({1'000, 20'000, 75'000, 150'000})};
+  f.jitter_per_mille = r.pick({0u, 100u, 1'000u});
+  if (r.chance(200)) f.bytes_per_s = r.pick({20'000u, 200'000u});
+  f.buffer_bytes = r.pick({2'000u, 64u * 1024, 256u * 1024});
+  if (r.chance(200)) f.resolve_fails = 300;
+  if (r.chance(300)) f.wake_lateness = Us{r.pick({2'000, 50'000})};
+}
+
+void trouble(Faults& f, Random& r) {
+  const auto sometimes = [&r](unsigned per_mille, unsigned often) {
+    return r.chance(per_mille) ? 1 + static_cast<unsigned>(r.below(often)) : 0;
+  };
+  f.link_cuts = sometimes(600, 20);
+  f.one_way_cuts = sometimes(300, 10);
+  f.region_cuts = sometimes(400, 6);
+  f.resets = sometimes(300, 20);
+  f.crashes = sometimes(400, 6);
+  f.leaves = sometimes(200, 4);
+  f.pauses = sometimes(250, 6);
+  f.slow_readers = sometimes(250, 6);
+  f.clock_changes = sometimes(400, 10);
+  f.cut_max = Ms{r.pick({500, 4'000, 15'000, 30'000})};
+  f.down_max = Ms{r.pick({500, 5'000, 20'000})};
+  f.pause_max = Ms{r.pick({300, 3'000, 12'000})};
+  if (r.chance(600)) f.skew_max = f.max_drift * r.pick({1, 2, 4, 8}) / 10;
+  if (r.chance(250)) f.jump_max = f.max_drift * r.pick({1, 2, 10});
+  if (r.chance(300)) f.drift_ppm_max = r.pick({100, 1'000, 5'000});
+}
+
+}  // namespace
+
+Faults Faults::swarm(std::uint64_t seed) {
+  Faults f;
+  f.seed = seed;
+  std::uint64_t mixed = seed ^ 0x5e0f1a11;  // apart from the world's own draws
+  Random r{splitmix(mixed)};
+  shape(f, r);
+  use(f, r);
+  network(f, r);
+  trouble(f, r);
+  return f;
+}
+
+std::string Faults::describe() const {
+  std::string text = std::to_string(nodes) + " nodes in " + std::to_string(regions) + " regions, " +
+                     std::to_string(keys) + " keys, " + std::to_string(operations_per_s) +
+                     " op/s each; capacity";
+  for (const Capacity& c : capacities)
+    text += ' ' + std::to_string(c.entries) + '+' + std::to_string(c.stubs);
+  text += "; max_ttl " + std::to_string(max_ttl.count()) + " ms, max_drift " +
+          std::to_string(max_drift.count()) + " ms";
+  const auto add = [&text](const char* name, std::int64_t value) {
+    if (value != 0) text += std::string{", "} + name + ' ' + std::to_string(value);
+  };
+  add("loads", loads);
+  add("clears", clears);
+  add("link cuts/min", link_cuts);
+  add("one-way cuts/min", one_way_cuts);
+  add("region cuts/min", region_cuts);
+  add("resets/min", resets);
+  add("crashes/min", crashes);
+  add("leaves/min", leaves);
+  add("pauses/min", pauses);
+  add("slow readers/min", slow_readers);
+  add("clock changes/min", clock_changes);
+  add("skew ms", skew_max.count());
+  add("jump ms", jump_max.count());
+  add("drift ppm", drift_ppm_max);
+  add("delay us", delay_far.count());
+  add("buffer bytes", static_cast<std::int64_t>(buffer_bytes));
+  add("bytes/s", static_cast<std::int64_t>(bytes_per_s));
+  return text;
+}
+
+}  // namespace geolru::sim

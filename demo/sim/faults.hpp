@@ -1,0 +1,70 @@
+// demo/sim/faults.hpp – the fault model as one struct: what kind of cluster, what its users do, and what
+// goes wrong how often. Values.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "demo/sim/world.hpp"
+
+namespace geolru::sim {
+
+struct Capacity {
+  std::size_t entries = 1000, stubs = 1000;
+};
+
+struct Faults {
+  std::uint64_t seed = 0;
+
+  // The cluster.
+  unsigned regions = 1;
+  unsigned nodes = 3;                    ///< Node i is in region i modulo `regions`.
+  bool one_dial_only = false;            ///< The last node cannot be dialled.
+  bool same_names = false;               ///< All nodes bear one name.
+  std::vector<Capacity> capacities{{}};  ///< Node i has the i-th, counted round.
+  std::size_t capacity_bytes = std::size_t{1} << 20;
+  unsigned shards = 1;
+  Ms stub_age_min{0};
+  Ms max_ttl{60'000};
+  Ms max_drift{500};
+  Ms gossip_interval{1'000};
+
+  // What its users do.
+  unsigned keys = 20;
+  unsigned operations_per_s = 20;                                     ///< Of each node.
+  unsigned sets = 40, erases = 5, gets = 40, loads = 10, clears = 0;  ///< Weights.
+  std::vector<Ms> ttls{Ms{60'000}};
+  Ms load_max{2'000};
+  std::size_t value_bytes_max = 32;
+  bool skewed_keys = false;  ///< The i-th key is used in proportion to 1 / i.
+
+  // The network.
+  Us delay_near{250};
+  Us delay_far{20'000};
+  unsigned jitter_per_mille = 100;
+  std::size_t bytes_per_s = 0;
+  std::size_t buffer_bytes = 256 * 1024;
+  unsigned resolve_fails = 0;  ///< Per mille.
+  Us wake_lateness{0};
+
+  // What goes wrong: events per minute of virtual time in the whole cluster.
+  unsigned link_cuts = 0, one_way_cuts = 0, region_cuts = 0, resets = 0;
+  unsigned crashes = 0, leaves = 0, pauses = 0, slow_readers = 0, clock_changes = 0;
+  Ms cut_max{8'000};
+  Ms down_max{5'000};
+  Ms pause_max{3'000};
+  Ms skew_max{0};  ///< Clocks are this wrong at most, either way …
+  Ms jump_max{0};  ///< … but for sudden jumps, which last until the next change.
+  int drift_ppm_max = 0;
+
+  /// A healthy cluster.
+  [[nodiscard]] static Faults none(std::uint64_t seed = 0);
+  /// A random cluster, with a random subset of the faults turned on.
+  [[nodiscard]] static Faults swarm(std::uint64_t seed);
+
+  /// One line that says what is on.
+  [[nodiscard]] std::string describe() const;
+};
+
+}  // namespace geolru::sim

@@ -1,0 +1,106 @@
+// demo/sim/meter.cpp – see meter.hpp.
+#include "demo/sim/meter.hpp"
+
+#include <algorithm>
+
+namespace geolru::sim {
+
+Meter::Meter(World& world, const Checker& checker)
+    : world_{world},
+      checker_{checker},
+      pairs_(world.regions().size() * world.regions().size()),
+      staleness_(world.regions().size()) {
+  world_.watch(*this);
+}
+
+void Meter::delivering(NodeId to, NodeId, const gossip::Received* received, const Frame&) {
+  if (!received) return;
+  const auto* records = std::get_if<gossip::ReceivedRecords>(received);
+  if (!records) return;
+  for (const auto& record : records->records) {
+    const auto held = world_.store(to).peek(record.meta.hash);
+    if (held && held->meta.version() >= record.meta.version()) continue;
+    const Write* write = checker_.history().find(record.meta.hash, record.meta.version());
+    if (!write || write->made_by == to) continue;
+    Pair& pair = pairs_[world_.region(write->made_by) * staleness_.size() + world_.region(to)];
+    const Us took = world_.now() - write->made_at;
+    if (!bad_ && write->made_at >= good_since_) {
+      pair.delays.push_back(took);
+    } else {
+      ++pair.late;
+      pair.late_max = std::max(pair.late_max, took);
+    }
+  }
+}
+
+void Meter::bad_times(bool begin) {
+  bad_ = begin;
+  if (!begin) good_since_ = world_.now();
+}
+
+void Meter::sample() {
+  for (NodeId node = 0; node < world_.size(); ++node) {
+    if (!world_.up(node)) continue;
+    RegionReport& region = staleness_[world_.region(node)];
+    for (const auto& [other, behind] : world_.engine(node).staleness(world_.now_at(node))) {
+      Us& worst = bad_ ? region.staleness_faults : region.staleness_healthy;
+      worst = std::max(worst, Us{behind});
+    }
+  }
+}
+
+void Meter::healed() {
+  crdt::Stamps written;
+  for (NodeId node = 0; node < world_.size(); ++node) {
+    if (!world_.up(node)) continue;
+    const Origin self = world_.store(node).self();
+    const Hlc last = checker_.history().last_of(self);
+    if (!last.is_zero()) crdt::raise_stamp(written, self, last);
+  }
+  heals_.push_back({.at = world_.now()});
+  known_at_heal_.push_back(std::move(written));
+  poll_heal(heals_.size() - 1);
+}
+
+void Meter::poll_heal(std::size_t index) {
+  HealReport& heal = heals_[index];
+  for (NodeId node = 0; node < world_.size(); ++node) {
+    if (!world_.up(node)) continue;
+    const crdt::Stamps closed = world_.engine(node).closed();
+    for (const auto& [origin, written] : known_at_heal_[index]) {
+      if (crdt::find_stamp(closed, origin) >= written) continue;
+      world_.events().after(1ms, [this, index] { poll_heal(index); });
+      return;
+    }
+  }
+  heal.caught_up = true;
+  heal.caught_up_after = world_.now() - heal.at;
+}
+
+void Meter::fill(Report& report) const {
+  const auto& names = world_.regions();
+  for (std::size_t from = 0; from < names.size(); ++from) {
+    report.regions[from].staleness_healthy = staleness_[from].staleness_healthy;
+    report.regions[from].staleness_faults = staleness_[from].staleness_faults;
+    for (std::size_t to = 0; to < names.size(); ++to) {
+      const Pair& pair = pairs_[from * names.size() + to];
+      if (pair.delays.empty() && pair.late == 0) continue;
+      PairReport out{.from = names[from], .to = names[to]};
+      out.one_way = world_.one_way(from, to);
+      out.writes = pair.delays.size();
+      out.late = pair.late;
+      out.late_max = pair.late_max;
+      std::vector<Us> sorted = pair.delays;
+      std::sort(sorted.begin(), sorted.end());
+      if (!sorted.empty()) {
+        out.p50 = sorted[sorted.size() / 2];
+        out.p99 = sorted[sorted.size() * 99 / 100];
+        out.max = sorted.back();
+      }
+      report.pairs.push_back(std::move(out));
+    }
+  }
+  report.heals = heals_;
+}
+
+}  // namespace geolru::sim

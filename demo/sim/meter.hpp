@@ -1,0 +1,46 @@
+// demo/sim/meter.hpp – measures a planned run: how long writes travel, and how stale regions are. Serialised.
+#pragma once
+
+#include <vector>
+
+#include "demo/sim/checker.hpp"
+#include "demo/sim/report.hpp"
+#include "demo/sim/world.hpp"
+
+namespace geolru::sim {
+
+class Meter final : public Watcher {
+ public:
+  Meter(World& world, const Checker& checker);
+
+  void delivering(NodeId to, NodeId from, const gossip::Received* received, const Frame& frame) override;
+
+  /// What is written or arrives in bad times counts apart.
+  void bad_times(bool begin);
+  /// Samples staleness on all nodes that are up.
+  void sample();
+  /// All faults are over: measures how long it takes until everything written so far is everywhere.
+  void healed();
+
+  void fill(Report& report) const;
+
+ private:
+  struct Pair {
+    std::vector<Us> delays;
+    std::uint64_t late = 0;
+    Us late_max{0};
+  };
+
+  void poll_heal(std::size_t index);
+
+  World& world_;
+  const Checker& checker_;
+  std::vector<Pair> pairs_;  // by region and region
+  std::vector<RegionReport> staleness_;
+  std::vector<HealReport> heals_;
+  std::vector<crdt::Stamps> known_at_heal_;  // per heal: what each origin had written
+  bool bad_ = false;
+  Us good_since_{0};
+};
+
+}  // namespace geolru::sim

@@ -1,0 +1,264 @@
+// demo/sim/network.cpp – see network.hpp.
+#include "demo/sim/network.hpp"
+
+#include <utility>
+
+namespace geolru::sim {
+
+namespace {
+
+/// How long a first packet that met a cut waits before it is tried again; then the dialler gives up.
+constexpr std::array<Us, 4> knock_again{1s, 2s, 4s, 8s};
+
+Us time_for(std::size_t bytes, std::size_t bytes_per_s) {
+  return bytes_per_s == 0 ? Us{0} : Us{static_cast<std::int64_t>(bytes * 1'000'000 / bytes_per_s)};
+}
+
+}  // namespace
+
+Network::Network(EventQueue& events, Hosts& hosts, NetworkOptions options, std::uint64_t seed)
+    : events_{events}, hosts_{hosts}, options_{std::move(options)}, random_{seed} {}
+
+void Network::add_node(std::size_t region) {
+  region_.push_back(region);
+  read_rate_.push_back(0);
+  links_.emplace_back();
+}
+
+std::optional<NodeId> Network::peer(NodeId from, LinkId link) const {
+  const auto place = links_[from].find(static_cast<std::uint64_t>(link));
+  if (place == links_[from].end()) return std::nullopt;
+  return connections_[place->second.id]->ends[1 - place->second.side].node;
+}
+
+Us Network::delay(NodeId from, NodeId to) {
+  const Us base = one_way(from, to);
+  const auto jitter = static_cast<std::uint64_t>(base.count()) * options_.jitter_per_mille / 1000;
+  return base + Us{static_cast<std::int64_t>(random_.below(jitter + 1))};
+}
+
+void Network::dial(NodeId from, LinkId link, const Address& to) {
+  const auto id = static_cast<ConnectionId>(connections_.size());
+  auto connection = std::make_unique<Connection>();
+  connection->ends[0] = {from, hosts_.life(from).value(), link, true};
+  connections_.push_back(std::move(connection));
+  links_[from][static_cast<std::uint64_t>(link)] = {id, 0};
+  knock(id, to, 0);
+}
+
+void Network::knock(ConnectionId id, Address to, unsigned attempt) {
+  Connection* connection = connections_[id].get();
+  if (!connection || !alive(connection->ends[0])) return;
+  const NodeId from = connection->ends[0].node;
+  const auto target = hosts_.find(to);
+  if (target && (is_cut(from, *target) || is_cut(*target, from))) {
+    if (attempt == knock_again.size()) return fail(id, "timed out");
+    const Us pause = knock_again[attempt];
+    events_.after(pause, [this, id, to = std::move(to), attempt] { knock(id, to, attempt + 1); });
+    return;
+  }
+  if (!target || !hosts_.life(*target)) {
+    const Us back = target ? delay(from, *target) * 2 : Us{1'000};
+    events_.after(back, [this, id] { fail(id, "connection refused"); });
+    return;
+  }
+  events_.after(delay(from, *target), [this, id, at = *target] { welcome(id, at); });
+}
+
+void Network::welcome(ConnectionId id, NodeId at) {
+  Connection* connection = connections_[id].get();
+  if (!connection || !alive(connection->ends[0])) return;
+  if (!hosts_.life(at)) return fail(id, "connection refused");
+  if (hosts_.ready_at(at) > events_.now()) {
+    events_.at(hosts_.ready_at(at), [this, id, at] { welcome(id, at); });
+    return;
+  }
+  const LinkId link = hosts_.accept(at, connection->ends[0].node);
+  connection->ends[1] = {at, hosts_.life(at).value(), link, true};
+  links_[at][static_cast<std::uint64_t>(link)] = {id, 1};
+  // What the accepting side says must not overtake the news that the connection stands.
+  const Us stands = events_.now() + delay(at, connection->ends[0].node);
+  connection->pipes[1].last_due = stands;
+  events_.at(stands, [this, id] {
+    Connection* standing = connections_[id].get();
+    if (standing && alive(standing->ends[0]))
+      hosts_.connected(standing->ends[0].node, standing->ends[0].link);
+  });
+  hosts_.drain(at);
+}
+
+void Network::fail(ConnectionId id, const std::string& reason) { tell_gone(id, 0, events_.now(), reason); }
+
+void Network::send(NodeId from, LinkId link, const Frame& frame) {
+  const auto place = links_[from].find(static_cast<std::uint64_t>(link));
+  if (place == links_[from].end()) return;
+  const auto [id, side] = place->second;
+  Pipe& pipe = connections_[id]->pipes[side];
+  pipe.unsent += frame->size();
+  unsent_max_ = std::max(unsent_max_, pipe.unsent);
+  frame_max_ = std::max(frame_max_, frame->size());
+  pipe.items.push_back({frame, {}});
+  pump(id, side);
+}
+
+void Network::hang_up(NodeId from, LinkId link) {
+  const auto place = links_[from].find(static_cast<std::uint64_t>(link));
+  if (place == links_[from].end()) return;
+  const auto [id, side] = place->second;
+  connections_[id]->pipes[side].items.push_back({});
+  pump(id, side);
+  close_end(id, side);
+}
+
+void Network::pump(ConnectionId id, unsigned side) {
+  Connection& connection = *connections_[id];
+  if (connection.ends[1].life == 0 && !connection.ends[1].open) return;  // not yet accepted
+  Pipe& pipe = connection.pipes[side];
+  const NodeId from = connection.ends[side].node;
+  const NodeId to = connection.ends[1 - side].node;
+  while (pipe.departed < pipe.items.size() && pipe.buffered < options_.buffer_bytes) {
+    Item& item = pipe.items[pipe.departed++];
+    const std::size_t bytes = item.frame ? item.frame->size() : 0;
+    item.due =
+        std::max(pipe.last_due, events_.now() + delay(from, to)) + time_for(bytes, options_.bytes_per_s);
+    pipe.last_due = item.due;
+    if (item.frame) {
+      pipe.buffered += bytes;
+      Traffic& traffic = traffic_[{from, to}];
+      ++traffic.frames;
+      traffic.bytes += bytes;
+      events_.after(Us{0},
+                    [this, id, side, bytes = static_cast<std::uint32_t>(bytes)] { took(id, side, bytes); });
+    }
+  }
+  if (!pipe.arriving && pipe.departed > 0) schedule_arrival(id, side, pipe.items.front().due);
+}
+
+void Network::took(ConnectionId id, unsigned side, std::size_t bytes) {
+  Connection* connection = connections_[id].get();
+  if (!connection) return;
+  const End& end = connection->ends[side];
+  connection->pipes[side].unsent -= bytes;
+  if (!alive(end)) return;
+  hosts_.sent(end.node, end.link, bytes);
+}
+
+void Network::schedule_arrival(ConnectionId id, unsigned side, Us when) {
+  connections_[id]->pipes[side].arriving = true;
+  events_.at(when, [this, id, side] { arrive(id, side); });
+}
+
+void Network::arrive(ConnectionId id, unsigned side) {
+  Connection* connection = connections_[id].get();
+  if (!connection) return;
+  Pipe& pipe = connection->pipes[side];
+  pipe.arriving = false;
+  const NodeId from = connection->ends[side].node;
+  const End& reader = connection->ends[1 - side];
+  if (is_cut(from, reader.node)) return;  // heal() goes on
+  const Us ready = hosts_.life(reader.node) == reader.life ? hosts_.ready_at(reader.node) : events_.now();
+  if (ready > events_.now()) return schedule_arrival(id, side, ready);
+
+  const Item item = std::move(pipe.items.front());
+  pipe.items.pop_front();
+  --pipe.departed;
+  const std::size_t bytes = item.frame ? item.frame->size() : 0;
+  pipe.buffered -= bytes;
+  if (pipe.departed > 0) {
+    const Us read = events_.now() + time_for(bytes, read_rate_[reader.node]);
+    schedule_arrival(id, side, std::max(pipe.items.front().due, read));
+  }
+  deliver(id, side, item);
+  if (connections_[id]) pump(id, side);
+}
+
+void Network::deliver(ConnectionId id, unsigned side, const Item& item) {
+  Connection& connection = *connections_[id];
+  const NodeId from = connection.ends[side].node;
+  const End reader = connection.ends[1 - side];
+  if (!alive(reader)) {
+    // A new process where the reader was answers with a reset; a machine that is gone says nothing; an end
+    // that hung up has sent its end of stream, which must not be overtaken.
+    const auto life = hosts_.life(reader.node);
+    if (item.frame && life && life != reader.life)
+      tell_gone(id, side, events_.now() + delay(reader.node, from), "connection reset");
+    return;
+  }
+  if (!item.frame) {
+    close_end(id, 1 - side);
+    hosts_.disconnected(reader.node, reader.link, "closed by the peer");
+    return;
+  }
+  ++frames_delivered_;
+  hosts_.receive(reader.node, from, reader.link, item.frame);
+}
+
+void Network::tell_gone(ConnectionId id, unsigned side, Us when, const std::string& reason) {
+  Connection* connection = connections_[id].get();
+  if (!connection) return;
+  const End end = connection->ends[side];
+  if (!alive(end)) return;
+  if (const Us ready = std::max(when, hosts_.ready_at(end.node)); ready > events_.now()) {
+    events_.at(ready, [this, id, side, reason] { tell_gone(id, side, events_.now(), reason); });
+    return;
+  }
+  close_end(id, side);
+  hosts_.disconnected(end.node, end.link, reason);
+}
+
+void Network::close_end(ConnectionId id, unsigned side) {
+  Connection& connection = *connections_[id];
+  End& end = connection.ends[side];
+  links_[end.node].erase(static_cast<std::uint64_t>(end.link));
+  end.open = false;
+  if (!alive(connection.ends[1 - side])) connections_[id].reset();
+}
+
+void Network::heal(NodeId from, NodeId to) {
+  if (cut_.erase({from, to}) == 0) return;
+  for (ConnectionId id = 0; id < connections_.size(); ++id) {
+    if (!connections_[id]) continue;
+    for (unsigned side : {0u, 1u}) {
+      const Connection& connection = *connections_[id];
+      if (connection.ends[side].node != from || connection.ends[1 - side].node != to) continue;
+      const Pipe& pipe = connection.pipes[side];
+      if (!pipe.arriving && pipe.departed > 0) schedule_arrival(id, side, events_.now() + delay(from, to));
+    }
+  }
+}
+
+void Network::heal_all() {
+  while (!cut_.empty()) heal(cut_.begin()->first, cut_.begin()->second);
+}
+
+bool Network::reset_one(std::uint64_t n) {
+  std::vector<ConnectionId> open;
+  for (ConnectionId id = 0; id < connections_.size(); ++id) {
+    if (connections_[id] && alive(connections_[id]->ends[0]) && alive(connections_[id]->ends[1]))
+      open.push_back(id);
+  }
+  if (open.empty()) return false;
+  const ConnectionId id = open[n % open.size()];
+  tell_gone(id, 0, events_.now(), "connection reset");
+  tell_gone(id, 1, events_.now(), "connection reset");
+  return true;
+}
+
+void Network::host_gone(NodeId node, bool peers_learn) {
+  links_[node].clear();
+  for (ConnectionId id = 0; id < connections_.size(); ++id) {
+    for (unsigned side : {0u, 1u}) {
+      Connection* connection = connections_[id].get();
+      if (!connection || !connection->ends[side].open || connection->ends[side].node != node) continue;
+      connection->ends[side].open = false;
+      const NodeId peer = connection->ends[1 - side].node;
+      if (!alive(connection->ends[1 - side])) {
+        connections_[id].reset();
+      } else if (peers_learn && !is_cut(node, peer)) {
+        tell_gone(id, 1 - side, events_.now() + delay(node, peer), "connection reset");
+      }
+    }
+  }
+}
+
+}  // namespace geolru::sim

@@ -1,0 +1,65 @@
+// demo/sim/report.hpp – what a planned run measured, as a table for people and as JSON. Values.
+#pragma once
+
+#include <cstdint>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "demo/sim/events.hpp"
+
+namespace geolru::sim {
+
+struct RegionReport {
+  std::string name;
+  std::uint64_t gets = 0, hits = 0, sets = 0;
+  /// The most that other regions' writes may have been missing here, sampled every 100 ms.
+  Us staleness_healthy{0}, staleness_faults{0};
+};
+
+/// Writes of one region as they became readable on the nodes of another.
+struct PairReport {
+  std::string from, to;
+  Us one_way{0};
+  std::uint64_t writes = 0;   ///< Made and arrived while all was well …
+  Us p50{0}, p99{0}, max{0};  ///< … and how long they took.
+  std::uint64_t late = 0;     ///< Writes delayed by a fault.
+  Us late_max{0};
+};
+
+struct LinkReport {
+  std::string from, to;
+  std::uint64_t frames = 0, bytes = 0;
+};
+
+struct HealReport {
+  Us at{0};
+  Us caught_up_after{0};  ///< Until all nodes had closed all that was written before the heal.
+  bool caught_up = false;
+};
+
+struct Report {
+  std::uint64_t seed = 0;
+  Us duration{0};
+  unsigned nodes = 0;
+  std::vector<RegionReport> regions;
+  std::vector<PairReport> pairs;
+  std::vector<LinkReport> links;
+  std::vector<HealReport> heals;
+  std::uint64_t messages = 0, steps_checked = 0, evictions = 0, expirations = 0;
+  bool agreed = false;
+  Us agreed_after{0};  ///< After the last operation.
+  std::size_t keys_compared = 0, disagreements = 0;
+  std::string first_disagreement;
+  std::string violation;  ///< Empty: all invariants held.
+  std::uint64_t transcript = 0;
+
+  [[nodiscard]] bool good() const { return agreed && violation.empty(); }
+};
+
+void print(std::ostream& out, const Report& report);
+[[nodiscard]] nlohmann::json to_json(const Report& report);
+
+}  // namespace geolru::sim

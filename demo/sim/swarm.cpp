@@ -1,0 +1,209 @@
+// demo/sim/swarm.cpp – see swarm.hpp.
+#include "demo/sim/swarm.hpp"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <sstream>
+#include <stdexcept>
+
+#include "demo/sim/cluster.hpp"
+
+namespace geolru::sim {
+
+namespace {
+
+/// A seed that takes this long has stopped getting anywhere.
+constexpr unsigned seed_seconds_max = 120;
+
+Tally tally_of(Cluster& cluster) {
+  const auto e = cluster.world().total_stats();
+  const auto s = cluster.world().total_store_stats();
+  Tally tally{{"messages", cluster.world().network().frames_delivered()},
+              {"writes", cluster.world().writes()},
+              {"steps checked", cluster.checker().checks()},
+              {"values sent", e.values_out},
+              {"records stored", e.records_stored},
+              {"records unchanged", e.records_unchanged},
+              {"records stored as stubs", e.records_stubbed},
+              {"records past retention", e.records_forgettable},
+              {"values sent by anti-entropy", e.values_out_by_anti_entropy},
+              {"catch-ups", e.catch_ups},
+              {"resyncs", e.resyncs},
+              {"streams lost", e.streams_lost},
+              {"closes withheld", e.closes_withheld},
+              {"stamps refused", e.refused_stamps},
+              {"links lost", e.links_lost},
+              {"lives begun", e.lives},
+              {"evictions", s.evictions},
+              {"expirations", s.expirations},
+              {"stubs dropped (floors raised)", s.stubs_dropped},
+              {"loads refused", cluster.users().loads_refused()},
+              {"writes lost with their node", cluster.checker().history().lost()}};
+  for (std::size_t i = 0; i < Nemesis::kinds; ++i)
+    tally.emplace_back(Nemesis::name(i), cluster.nemesis().counts()[i]);
+  tally.emplace_back("rejected frames", e.rejected_frames);
+  tally.emplace_back("refused handshakes", e.refused_handshakes);
+  return tally;
+}
+
+/// How long a healed cluster may take, by how slow its links and how wrong its clocks were.
+Us patience(const Faults& f) {
+  // A connection carries one buffer per delay, and no more than its bandwidth.
+  const Us delay = (f.regions > 1 ? f.delay_far : f.delay_near) * (1'000 + f.jitter_per_mille) / 1'000;
+  std::size_t bytes_per_s = f.buffer_bytes * 1'000'000 / static_cast<std::size_t>(delay.count());
+  if (f.bytes_per_s != 0) bytes_per_s = std::min(bytes_per_s, f.bytes_per_s);
+  // What the windows still hold goes first, and may end in catching up from the start.
+  const std::size_t everything = std::size_t{f.keys} * (f.value_bytes_max + 100) * f.nodes;
+  const std::size_t bytes = 2 * crdt::limits::link_window_bytes + everything;
+  return 30s + Us{f.jump_max} * 2 + Us{f.gossip_interval} * 6 +
+         Us{static_cast<std::int64_t>(bytes * 1'000'000 / bytes_per_s)};
+}
+
+std::string pack(const Outcome& outcome) {
+  std::ostringstream text;
+  text << outcome.ok << ' ' << outcome.transcript << ' ' << outcome.tally.size() << '\n';
+  for (const auto& [name, count] : outcome.tally) text << count << ' ' << name << '\n';
+  text << outcome.problem;
+  return std::move(text).str();
+}
+
+Outcome unpack(std::uint64_t seed, const std::string& packed, int status) {
+  Outcome outcome;
+  outcome.seed = seed;
+  std::istringstream text{packed};
+  std::size_t rows = 0;
+  if (WIFSIGNALED(status) || !(text >> outcome.ok >> outcome.transcript >> rows)) {
+    outcome.problem =
+        WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM
+            ? "hangs: no end after " + std::to_string(seed_seconds_max) + " s"
+            : "crashed" + (WIFSIGNALED(status) ? " by signal " + std::to_string(WTERMSIG(status)) : "");
+    outcome.problem += "\n  replay: geolru-sim --seed " + std::to_string(seed);
+    return outcome;
+  }
+  for (std::size_t i = 0; i < rows; ++i) {
+    std::uint64_t count = 0;
+    std::string name;
+    text >> count;
+    text.get();
+    std::getline(text, name);
+    outcome.tally.emplace_back(name, count);
+  }
+  if (rows == 0) text.get();
+  outcome.problem.assign(std::istreambuf_iterator<char>{text}, {});
+  return outcome;
+}
+
+struct Child {
+  std::uint64_t seed = 0;
+  int pipe = -1;
+  std::string output;
+};
+
+Child spawn(std::uint64_t seed, const SeedOptions& options, pid_t& pid) {
+  int ends[2];
+  if (pipe(ends) != 0) throw std::runtime_error("cannot make a pipe");
+  pid = fork();
+  if (pid < 0) throw std::runtime_error("cannot fork");
+  if (pid == 0) {
+    close(ends[0]);
+    alarm(seed_seconds_max);
+    const std::string packed = pack(run_seed(seed, options));
+    std::size_t at = 0;
+    while (at < packed.size()) {
+      const ssize_t n = write(ends[1], packed.data() + at, packed.size() - at);
+      if (n <= 0) break;
+      at += static_cast<std::size_t>(n);
+    }
+    _exit(0);
+  }
+  close(ends[1]);
+  return {seed, ends[0], {}};
+}
+
+}  // namespace
+
+Outcome run_seed(std::uint64_t seed, const SeedOptions& options) {
+  Outcome outcome;
+  outcome.seed = seed;
+  Cluster cluster{Faults::swarm(seed), options.transcript};
+  try {
+    cluster.run_for(options.faults_for);
+    cluster.heal();
+    if (!cluster.agrees_within(patience(cluster.faults()))) {
+      cluster.checker().fail("Agreement", 0, "still no agreement: " + cluster.disagreement());
+    }
+    cluster.falls_quiet_for(std::max(options.quiet_for, Us{cluster.faults().gossip_interval} * 6));
+    if (const auto why = cluster.checker().disagreement())
+      cluster.checker().fail("Agreement", 0, "lost again: " + *why);
+    outcome.ok = true;
+  } catch (const Violation& violation) {
+    outcome.problem = violation.what();
+  }
+  outcome.transcript = cluster.transcript_hash();
+  outcome.tally = tally_of(cluster);
+  return outcome;
+}
+
+void run_swarm(std::uint64_t first, std::uint64_t last, unsigned jobs, const SeedOptions& options,
+               const std::function<void(const Outcome&)>& done) {
+  std::map<pid_t, Child> children;
+  std::uint64_t next = first;
+  while (next <= last || !children.empty()) {
+    while (next <= last && children.size() < jobs) {
+      pid_t pid = 0;
+      Child child = spawn(next++, options, pid);
+      children.emplace(pid, std::move(child));
+    }
+    std::vector<pollfd> polls;
+    polls.reserve(children.size());
+    for (const auto& [pid, child] : children) polls.push_back({child.pipe, POLLIN, 0});
+    poll(polls.data(), polls.size(), -1);
+    std::size_t i = 0;
+    for (auto it = children.begin(); it != children.end(); ++i) {
+      auto& [pid, child] = *it;
+      char buffer[4096];
+      const ssize_t n = polls[i].revents == 0 ? -1 : read(child.pipe, buffer, sizeof buffer);
+      if (n > 0) child.output.append(buffer, static_cast<std::size_t>(n));
+      if (n != 0) {
+        ++it;
+        continue;
+      }
+      int status = 0;
+      waitpid(pid, &status, 0);
+      close(child.pipe);
+      done(unpack(child.seed, child.output, status));
+      it = children.erase(it);
+    }
+  }
+}
+
+void add(Tally& sum, const Tally& more) {
+  if (sum.empty()) {
+    sum = more;
+    return;
+  }
+  for (std::size_t i = 0; i < sum.size() && i < more.size(); ++i) sum[i].second += more[i].second;
+}
+
+std::pair<std::uint64_t, std::uint64_t> parse_seeds(const std::string& text) {
+  const auto number = [&text](std::string_view part) {
+    std::uint64_t n = 0;
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), n);
+    if (part.empty() || error != std::errc{} || end != part.data() + part.size()) {
+      throw std::invalid_argument("seeds are written A..B or A, not '" + text + "'");
+    }
+    return n;
+  };
+  const auto dots = text.find("..");
+  if (dots == std::string::npos) return {number(text), number(text)};
+  const std::string_view view = text;
+  return {number(view.substr(0, dots)), number(view.substr(dots + 2))};
+}
+
+}  // namespace geolru::sim

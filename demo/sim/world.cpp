@@ -1,0 +1,235 @@
+// demo/sim/world.cpp – see world.hpp.
+#include "demo/sim/world.hpp"
+
+#include <charconv>
+#include <utility>
+
+#include "gossip/wire/codec.hpp"
+
+namespace geolru::sim {
+
+namespace {
+
+constexpr const char* cluster_name = "default";
+/// Where virtual time begins on the simulated calendar: 2024-01-01, so that stamps look like stamps.
+constexpr WallMs epoch{Ms{1'704'067'200'000}};
+
+void add(gossip::EngineStats& sum, const gossip::EngineStats& s) {
+  // Every member is a counter of 64 bits, so the two are added as arrays.
+  static_assert(sizeof(gossip::EngineStats) % sizeof(std::uint64_t) == 0);
+  auto* to = reinterpret_cast<std::uint64_t*>(&sum);
+  const auto* from = reinterpret_cast<const std::uint64_t*>(&s);
+  for (std::size_t i = 0; i < sizeof(s) / sizeof(std::uint64_t); ++i) to[i] += from[i];
+}
+
+void add(crdt::StoreStats& sum, const crdt::StoreStats& s) {
+  sum.hits += s.hits;
+  sum.misses += s.misses;
+  sum.evictions += s.evictions;
+  sum.expirations += s.expirations;
+  sum.stubs_dropped += s.stubs_dropped;
+}
+
+}  // namespace
+
+crdt::StoreOptions tiny_store(std::size_t entries, std::size_t stubs) {
+  crdt::StoreOptions options;
+  options.capacity_bytes = std::size_t{16} << 20;  // never what binds
+  options.capacity_entries = entries;
+  options.stub_slots = stubs;
+  options.stub_age_min = Ms{0};
+  options.shards = 1;
+  return options;
+}
+
+World::World(WorldOptions options)
+    : options_{std::move(options)},
+      hash_seed_{crdt::cluster_seed(cluster_name)},
+      random_{options_.seed},
+      network_{events_, *this, options_.network, random_.next()} {
+  retired_.lives = 0;
+}
+
+World::~World() = default;
+
+NodeId World::add(NodeSpec spec) {
+  auto node = std::make_unique<Node>();
+  for (std::size_t i = 0; i < options_.regions.size(); ++i) {
+    if (options_.regions[i] == spec.region) node->region = i;
+  }
+  spec.store.hash_seed = hash_seed_;
+  node->spec = std::move(spec);
+  network_.add_node(node->region);
+  nodes_.push_back(std::move(node));
+  return nodes_.size() - 1;
+}
+
+WallMs World::wall_at(Us error) const { return epoch + std::chrono::floor<Ms>(now() + error); }
+
+gossip::Now World::now_at(NodeId node) const {
+  return {gossip::SteadyMs{std::chrono::floor<Ms>(now())}, wall(node)};
+}
+
+// -- Faults ------------------------------------------------------------------------------------------
+
+void World::start(NodeId id) {
+  Node& node = *nodes_[id];
+  const auto origin = static_cast<Origin>(random_.next() | 1);
+  node.store = std::make_unique<crdt::Store>(node.spec.store, origin);
+  gossip::EngineOptions options;
+  options.cluster = cluster_name;
+  options.region = node.spec.region;
+  options.name = node.spec.name;
+  options.advertise = node.spec.dialable ? node.spec.address : "";
+  options.seeds = node.spec.seeds;
+  options.connect_timeout = options_.connect_timeout;
+  options.gossip_interval = options_.gossip_interval;
+  options.seed = random_.next();
+  ++node.life;
+  node.wake_at = Us::max();
+  node.leaving = false;
+  node.engine = std::make_unique<gossip::Engine>(options, *node.store, now_at(id));
+  for (Watcher* w : watchers_) w->started(id);
+  events_.after(options_.sweep_every, [this, id, life = node.life] { keep_up(id, life); });
+  drain(id);
+}
+
+void World::retire(Node& node) {
+  sim::add(retired_, node.engine->stats());
+  sim::add(retired_stores_, node.store->stats());
+  node.engine.reset();
+  node.store.reset();
+}
+
+void World::crash(NodeId id, bool peers_learn) {
+  for (Watcher* w : watchers_) w->crashing(id);
+  retire(*nodes_[id]);
+  network_.host_gone(id, peers_learn);
+}
+
+void World::leave(NodeId id) {
+  nodes_[id]->leaving = true;
+  nodes_[id]->engine->leave(now_at(id));
+  drain(id);
+  events_.after(1s, [this, id, life = nodes_[id]->life] {
+    if (up(id) && nodes_[id]->life == life) crash(id);
+  });
+}
+
+void World::pause(NodeId id, Us until) { nodes_[id]->paused_until = until; }
+
+void World::resume_all() {
+  for (auto& node : nodes_) node->paused_until = std::min(node->paused_until, now());
+}
+
+void World::set_clock(NodeId id, Us skew, int drift_ppm) { nodes_[id]->clock = {skew, drift_ppm, now()}; }
+
+void World::cut_regions(std::size_t a, std::size_t b, bool both_ways) {
+  for (NodeId x = 0; x < size(); ++x) {
+    for (NodeId y = 0; y < size(); ++y) {
+      if (region(x) != a || region(y) != b) continue;
+      network_.cut(x, y);
+      if (both_ways) network_.cut(y, x);
+    }
+  }
+}
+
+void World::heal_regions(std::size_t a, std::size_t b) {
+  for (NodeId x = 0; x < size(); ++x) {
+    for (NodeId y = 0; y < size(); ++y) {
+      if (region(x) != a || region(y) != b) continue;
+      network_.heal(x, y);
+      network_.heal(y, x);
+    }
+  }
+}
+
+void World::happened(const std::string& what) {
+  for (Watcher* w : watchers_) w->happened(what);
+}
+
+// -- What users do -----------------------------------------------------------------------------------
+
+std::string World::value(std::uint64_t id, std::size_t bytes, const std::string& text) const {
+  std::string value = std::to_string(id) + ':' + text;
+  if (value.size() < bytes) value.resize(bytes, '.');
+  return value;
+}
+
+std::uint64_t World::write_id(const std::string& value) {
+  std::uint64_t id = 0;
+  std::from_chars(value.data(), value.data() + value.size(), id);
+  return id;
+}
+
+void World::note_write(NodeId id, Write write, const crdt::Written& written) {
+  write.stamp = written.stamp;
+  if (write.as_of.is_zero()) write.as_of = written.stamp.hlc;
+  write.made_at = now();
+  write.made_by = id;
+  for (Watcher* w : watchers_) w->wrote(id, write);
+  for (Watcher* w : watchers_) w->stepped(id);
+  if (written.wake) schedule_wake(id, now());
+}
+
+void World::set(NodeId id, const std::string& key, Ms ttl, std::size_t bytes, const std::string& text) {
+  const std::uint64_t write = ++last_write_;
+  const auto written = store(id).set(key, value(write, bytes, text), ttl, wall(id));
+  note_write(id, {.key = key, .hash = hash(key), .ttl = ttl, .id = write}, written);
+}
+
+void World::erase(NodeId id, const std::string& key) {
+  const auto written = store(id).erase(key, wall(id));
+  const Ms ttl = nodes_[id]->spec.store.max_ttl;
+  note_write(id, {.key = key, .hash = hash(key), .ttl = ttl, .deleted = true, .id = ++last_write_}, written);
+}
+
+void World::clear(NodeId id) {
+  const auto written = store(id).clear(wall(id));
+  const Ms ttl = nodes_[id]->spec.store.max_ttl;
+  note_write(id, {.hash = crdt::clear_hash, .ttl = ttl, .deleted = true, .id = ++last_write_}, written);
+}
+
+Hlc World::begin_load(NodeId id) {
+  const Hlc as_of = store(id).begin_load(wall(id));
+  for (Watcher* w : watchers_) w->stepped(id);
+  return as_of;
+}
+
+bool World::finish_load(NodeId id, const std::string& key, Ms ttl, Hlc as_of, const std::string& text) {
+  const std::uint64_t write = ++last_write_;
+  const auto written = store(id).finish_load(key, value(write, 0, text), ttl, as_of, wall(id));
+  if (!written) {
+    for (Watcher* w : watchers_) w->stepped(id);
+    return false;
+  }
+  note_write(id, {.key = key, .hash = hash(key), .as_of = as_of, .ttl = ttl, .id = write}, *written);
+  return true;
+}
+
+std::optional<std::string> World::get(NodeId id, const std::string& key) {
+  const crdt::BlockRef block = store(id).get(key, wall(id));
+  std::optional<std::string> value;
+  if (block) value = block->value();
+  for (Watcher* w : watchers_) w->read(id, key, value);
+  for (Watcher* w : watchers_) w->stepped(id);
+  return value;
+}
+
+gossip::EngineStats World::total_stats() const {
+  gossip::EngineStats sum = retired_;
+  for (const auto& node : nodes_) {
+    if (node->engine) sim::add(sum, node->engine->stats());
+  }
+  return sum;
+}
+
+crdt::StoreStats World::total_store_stats() const {
+  crdt::StoreStats sum = retired_stores_;
+  for (const auto& node : nodes_) {
+    if (node->store) sim::add(sum, node->store->stats());
+  }
+  return sum;
+}
+
+}  // namespace geolru::sim
