@@ -1,0 +1,454 @@
+#include <algorithm>
+
+#include "tests/catch.hpp"
+#include "tests/crdt/support.hpp"
+
+namespace geolru::crdt {
+namespace {
+
+constexpr Origin self{7};
+constexpr Origin east{1};
+constexpr Origin west{2};
+constexpr Ms ttl{3'600'000};
+
+StoreOptions one_shard() { return {.shards = 1}; }
+
+/// Everything a store has queued since `cursor`, in the order it would be sent. Moves the cursor on.
+std::vector<Outgoing> drained(Store& store, RingCursor& cursor, Changes which,
+                              Drained expected = Drained::done) {
+  std::vector<Outgoing> out;
+  store.mark_changes(cursor.end);
+  for (std::size_t shard = 0; shard < store.shard_count(); ++shard) {
+    cursor.begin[shard] = cursor.next[shard];
+    std::size_t bytes = 1 << 30;
+    REQUIRE(store.drain(shard, cursor, which, bytes, out) == expected);
+  }
+  return out;
+}
+
+RingCursor cursor_now(Store& store) {
+  RingCursor cursor;
+  store.mark_changes(cursor.next);
+  return cursor;
+}
+
+std::vector<std::string> keys_of(const std::vector<Outgoing>& sent) {
+  std::vector<std::string> keys;
+  for (const Outgoing& each : sent) keys.push_back(each.block ? std::string{each.block->key()} : "stub");
+  return keys;
+}
+
+using Strings = std::vector<std::string>;
+
+TEST_CASE("apply: the later version wins, whichever comes first", "[store]") {
+  const std::vector<Write> writes{put_of("k", "east 1", hlc(1), east), put_of("k", "west 1", hlc(1), west),
+                                  erase_of("k", hlc(2), east), put_of("k", "west 2", hlc(2), west)};
+  std::vector<std::size_t> order{0, 1, 2, 3};
+  do {
+    Store store{one_shard(), self};
+    std::size_t best = 0;
+    for (const std::size_t i : order) {
+      const bool wins = i >= best || !store.peek(store.hash("k"));
+      const Applied expected = !wins             ? Applied::unchanged
+                               : writes[i].value ? Applied::stored
+                                                 : Applied::stubbed;
+      REQUIRE(deliver(store, writes[i], at(10)) == expected);
+      if (wins) best = i;
+      REQUIRE(value_at(store, "k", at(10)) == writes[best].value);
+      REQUIRE(deliver(store, writes[i], at(10)) == Applied::unchanged);
+    }
+  } while (std::next_permutation(order.begin(), order.end()));
+}
+
+TEST_CASE("apply: an equal version changes nothing, be it a stub or live, here or there", "[store]") {
+  const Write write = put_of("k", "v", hlc(1), east);
+  for (const bool live_here : {false, true}) {
+    for (const bool live_there : {false, true}) {
+      Store store{one_shard(), self};
+      deliver(store, live_here ? write : stub_of(write), at(2));
+      REQUIRE(deliver(store, live_there ? write : stub_of(write), at(2)) == Applied::unchanged);
+      REQUIRE(value_at(store, "k", at(2)).has_value() == live_here);
+    }
+  }
+}
+
+TEST_CASE("apply: a value as of the danger or before is kept as a stub", "[store]") {
+  for (const std::int64_t danger : {0, 1, 2}) {
+    Store store{one_shard(), self};
+    deliver(store, put_of("k", "old", hlc(0), east), at(2));
+    const Applied applied = deliver(store, put_of("k", "v", hlc(1), east), at(2), {.danger = hlc(danger)});
+    REQUIRE(applied == (danger >= 1 ? Applied::stubbed : Applied::stored));
+    REQUIRE(value_at(store, "k", at(2)).has_value() == (danger < 1));
+    REQUIRE(store.peek(store.hash("k"))->meta.stamp == Stamp{hlc(1), east});
+  }
+}
+
+TEST_CASE("apply: what has expired is kept as a stub, what nobody remembers not at all", "[store]") {
+  Store store{one_shard(), self};
+  const Ms retention = store.options().max_ttl + 2 * store.options().max_drift;
+  REQUIRE(deliver(store, put_of("k", "v", hlc(0), east, Ms{10}), at(10)) == Applied::stubbed);
+  REQUIRE(deliver(store, put_of("l", "v", hlc(0), east, Ms{10}), at(9)) ==
+          Applied::stubbed);  // now is at(10)
+  REQUIRE(deliver(store, put_of("m", "v", hlc(0), east), at(retention.count())) == Applied::forgettable);
+  REQUIRE_FALSE(store.peek(store.hash("m")));
+}
+
+TEST_CASE("apply: a relayed register is queued onward even if it changed nothing", "[store]") {
+  Store store{one_shard(), self};
+  const Write write = put_of("k", "v", hlc(1), east);
+  RingCursor cursor = cursor_now(store);
+  deliver(store, write, at(2));
+  REQUIRE(keys_of(drained(store, cursor, Changes::own_and_relayed)).empty());
+  deliver(store, write, at(2), {.relay = true});
+  REQUIRE(keys_of(drained(store, cursor, Changes::own_and_relayed)) == Strings{"k"});
+  deliver(store, put_of("k", "older", hlc(0), west), at(2), {.relay = true});
+  const auto sent = drained(store, cursor, Changes::own_and_relayed);
+  REQUIRE(keys_of(sent) == Strings{"k"});
+  REQUIRE(sent.front().meta.stamp == write.meta.stamp);
+}
+
+TEST_CASE("apply: two keys of one hash share a slot and can only miss", "[store]") {
+  Store store{one_shard(), self};
+  store.set("k", "of k", ttl, at(1));
+  Write other = put_of("other", "of other", hlc(2), east);
+  other.meta.hash = store.hash("k");
+  REQUIRE(deliver(store, other, at(2)) == Applied::stored);
+  REQUIRE_FALSE(value_at(store, "k", at(2)));
+  REQUIRE_FALSE(store.ttl("k", at(2)));
+  REQUIRE_FALSE(value_at(store, "other", at(2)));  // its own hash is another
+  store.set("k", "again", ttl, at(3));
+  REQUIRE(value_at(store, "k", at(3)) == "again");
+  REQUIRE(store.stats().live == 1);
+}
+
+TEST_CASE("apply: a clear kills what is older, also what arrives later, and spares what is newer",
+          "[store]") {
+  for (const std::size_t shards : {1, 8}) {
+    Store store{{.shards = shards}, self};
+    for (int i = 0; i < 20; ++i)
+      deliver(store, put_of("old" + std::to_string(i), "v", hlc(i), east), at(100));
+    deliver(store, put_of("new", "v", hlc(51), east), at(100));
+    REQUIRE(deliver(store, clear_of(hlc(50), west), at(100)) == Applied::stubbed);
+    for (int i = 0; i < 20; ++i) REQUIRE_FALSE(value_at(store, "old" + std::to_string(i), at(100)));
+    REQUIRE(value_at(store, "new", at(100)) == "v");
+    REQUIRE(deliver(store, put_of("late", "v", hlc(49), east), at(100)) == Applied::stubbed);
+    REQUIRE(deliver(store, put_of("tie", "v", hlc(50), east), at(100)) == Applied::stubbed);
+    REQUIRE(deliver(store, put_of("later", "v", hlc(50), Origin{3}), at(100)) == Applied::stored);
+    REQUIRE(deliver(store, clear_of(hlc(40), east), at(100)) == Applied::unchanged);
+    REQUIRE(value_at(store, "new", at(100)) == "v");
+    REQUIRE_FALSE(store.serves(*store.peek(store.hash("old3")), at(100)));
+    REQUIRE(store.serves(*store.peek(store.hash("new")), at(100)));
+  }
+}
+
+TEST_CASE("clear: a local one takes everything, and its register is never evicted", "[store]") {
+  Store store{{.shards = 4, .stub_slots = 0, .stub_age_min = Ms{0}}, self};
+  for (int i = 0; i < 100; ++i) store.set(std::to_string(i), "v", ttl, at(i));
+  const Written written = store.clear(at(100));
+  for (int i = 0; i < 100; ++i) REQUIRE_FALSE(value_at(store, std::to_string(i), at(101)));
+  store.set("after", "v", ttl, at(100));
+  REQUIRE(value_at(store, "after", at(101)) == "v");
+  store.sweep(10'000, at(200'000));
+  REQUIRE(store.peek(clear_hash)->meta.stamp == written.stamp);
+  REQUIRE(store.stats().live == 1);
+}
+
+TEST_CASE("load: a set or an erase that races it wins", "[store]") {
+  Store store{one_shard(), self};
+  const Hlc as_of = store.begin_load(at(1));
+  store.set("set", "newer", ttl, at(1));
+  store.erase("erased", at(1));
+  deliver(store, put_of("remote", "newer", hlc(2), east), at(2));
+  deliver(store, put_of("remote before", "older", hlc(0), east), at(2));
+  REQUIRE_FALSE(store.finish_load("set", "loaded", ttl, as_of, at(3)));
+  REQUIRE_FALSE(store.finish_load("erased", "loaded", ttl, as_of, at(3)));
+  REQUIRE_FALSE(store.finish_load("remote", "loaded", ttl, as_of, at(3)));
+  REQUIRE(store.finish_load("remote before", "loaded", ttl, as_of, at(3)));
+  REQUIRE(value_at(store, "set", at(3)) == "newer");
+  REQUIRE_FALSE(value_at(store, "erased", at(3)));
+  REQUIRE(value_at(store, "remote", at(3)) == "newer");
+  REQUIRE(value_at(store, "remote before", at(3)) == "loaded");
+}
+
+TEST_CASE("load: it competes as of its beginning and lies in the log at its end", "[store]") {
+  Store store{one_shard(), self};
+  const Hlc as_of = store.begin_load(at(1));
+  const auto written = store.finish_load("k", "loaded", Ms{1'000}, as_of, at(500));
+  REQUIRE(written);
+  REQUIRE(written->stamp.hlc.ms() == at(500));
+  REQUIRE(store.peek(store.hash("k"))->meta.as_of == as_of);
+  REQUIRE(store.ttl("k", at(500)) == Ms{501});
+  deliver(store, put_of("k", "raced", hlc(2), east), at(500));
+  REQUIRE(value_at(store, "k", at(500)) == "raced");
+}
+
+TEST_CASE("load: a clear while it runs wins, and so does time", "[store]") {
+  Store store{one_shard(), self};
+  const Hlc cleared = store.begin_load(at(1));
+  store.clear(at(2));
+  REQUIRE_FALSE(store.finish_load("k", "loaded", ttl, cleared, at(3)));
+  const Hlc late = store.begin_load(at(4));
+  REQUIRE_FALSE(store.finish_load("k", "loaded", Ms{10}, late, at(14)));
+  REQUIRE(store.finish_load("k", "loaded", Ms{11}, late, at(14)));
+}
+
+TEST_CASE("load: as of a floor or before it is not stored", "[store]") {
+  Store store{one_shard(), self};
+  const Hlc as_of = store.begin_load(at(1));
+  store.set_pending_floor(as_of);
+  REQUIRE_FALSE(store.finish_load("k", "loaded", ttl, as_of, at(2)));
+  store.set_pending_floor({});
+  const auto revision = store.floors_revision();
+  store.adopt_floors({{east, as_of}});
+  REQUIRE(store.floors_revision() != revision);
+  REQUIRE_FALSE(store.finish_load("k", "loaded", ttl, as_of, at(2)));
+  REQUIRE(store.finish_load("k", "loaded", ttl, store.begin_load(at(2)), at(2)));
+}
+
+TEST_CASE("load: what overwrote it may be a stub that was dropped", "[store]") {
+  Store store{{.shards = 1, .stub_slots = 0, .stub_age_min = Ms{0}}, self};
+  const Hlc as_of = store.begin_load(at(1));
+  store.erase("k", at(2));  // dropped at once: there is no room for stubs
+  REQUIRE_FALSE(store.peek(store.hash("k")));
+  REQUIRE_FALSE(store.finish_load("k", "loaded", ttl, as_of, at(3)));
+}
+
+TEST_CASE("revive: exactly that version gets its value back", "[store]") {
+  Store store{one_shard(), self};
+  const Write write = put_of("k", "v", hlc(2), east);
+  REQUIRE_FALSE(store.revive(write.incoming(), at(3)));  // never heard of
+  deliver(store, stub_of(write), at(3));
+  REQUIRE_FALSE(store.revive(put_of("k", "v", hlc(1), east).incoming(), at(3)));
+  REQUIRE_FALSE(store.revive(put_of("k", "v", hlc(3), east).incoming(), at(3)));
+  REQUIRE_FALSE(store.revive(put_of("k", "v", hlc(2), west).incoming(), at(3)));
+  REQUIRE_FALSE(store.revive(stub_of(write).incoming(), at(3)));
+  REQUIRE_FALSE(value_at(store, "k", at(3)));
+  REQUIRE(store.revive(write.incoming(), at(3)));
+  REQUIRE(value_at(store, "k", at(3)) == "v");
+  REQUIRE_FALSE(store.revive(write.incoming(), at(3)));
+  REQUIRE(store.stats().live == 1);
+  REQUIRE(store.stats().stubs == 0);
+}
+
+TEST_CASE("revive: neither a deletion nor what is expired or cleared", "[store]") {
+  Store store{one_shard(), self};
+  const Write expired = put_of("expired", "v", hlc(1), east, Ms{10});
+  const Write cleared = put_of("cleared", "v", hlc(2), east);
+  Write erased = erase_of("erased", hlc(2), east);
+  deliver(store, stub_of(expired), at(3));
+  deliver(store, stub_of(cleared), at(3));
+  deliver(store, erased, at(3));
+  deliver(store, clear_of(hlc(2), east), at(3));
+  erased.value = "v";
+  REQUIRE_FALSE(store.revive(expired.incoming(), at(11)));
+  REQUIRE_FALSE(store.revive(cleared.incoming(), at(11)));
+  REQUIRE_FALSE(store.revive(erased.incoming(), at(11)));
+}
+
+TEST_CASE("revive: stubs and values keep their orders around it", "[store]") {
+  for (std::uint64_t seed = 0; seed < 30; ++seed) {
+    INFO("seed " << seed);
+    Random random{seed};
+    Store store{{.capacity_entries = 10, .shards = 1, .stub_slots = 20, .stub_age_min = Ms{0}}, self};
+    std::map<std::string, Write> writes;
+    for (int step = 0; step < 400; ++step) {
+      const std::string key = std::to_string(random.below(40));
+      const auto it = writes.find(key);
+      if (it != writes.end() && random.one_in(2)) {
+        const auto held = store.peek(store.hash(key));
+        const bool stub = held && !held->block;
+        REQUIRE(store.revive(it->second.incoming(), at(step)) == stub);
+        REQUIRE(value_at(store, key, at(step)).has_value() == held.has_value());
+      } else {
+        writes[key] = put_of(key, "v", hlc(step), east);
+        deliver(store, writes[key], at(step));
+      }
+      const StoreStats stats = store.stats();
+      REQUIRE(stats.live <= 10);
+      REQUIRE(stats.stubs <= 20);
+      REQUIRE(stats.live + stats.stubs == held_by(store).size());
+    }
+  }
+}
+
+TEST_CASE("drain: each key once, at its first place, in its newest version", "[store]") {
+  Store store{one_shard(), self};
+  RingCursor cursor = cursor_now(store);
+  store.set("a", "1", ttl, at(1));
+  store.set("b", "1", ttl, at(1));
+  store.set("a", "2", ttl, at(1));
+  store.erase("c", at(1));
+  const auto sent = drained(store, cursor, Changes::own);
+  REQUIRE(keys_of(sent) == Strings{"a", "b", "stub"});
+  REQUIRE(sent[0].block->value() == "2");
+  REQUIRE(sent[2].meta.deleted);
+  REQUIRE(drained(store, cursor, Changes::own).empty());
+  store.set("a", "3", ttl, at(1));
+  REQUIRE(keys_of(drained(store, cursor, Changes::own)) == Strings{"a"});
+}
+
+TEST_CASE("drain: a link of own writes gets those alone, in whatever version they are now", "[store]") {
+  Store store{one_shard(), self};
+  RingCursor own = cursor_now(store);
+  RingCursor all = own;
+  deliver(store, put_of("relayed", "v", hlc(1), east), at(1), {.relay = true});
+  store.set("both", "mine", ttl, at(1));
+  deliver(store, put_of("both", "theirs", hlc(50), east), at(1), {.relay = true});
+  deliver(store, put_of("silent", "v", hlc(1), east), at(1));
+  const auto sent = drained(store, own, Changes::own);
+  REQUIRE(keys_of(sent) == Strings{"both"});
+  REQUIRE(sent[0].block->value() == "theirs");
+  REQUIRE(keys_of(drained(store, all, Changes::own_and_relayed)) == Strings{"relayed", "both"});
+}
+
+TEST_CASE("drain: a small budget pauses it and loses nothing", "[store]") {
+  Store store{one_shard(), self};
+  RingCursor cursor = cursor_now(store);
+  for (int i = 0; i < 10; ++i) store.set(std::to_string(i), "v", ttl, at(1));
+  store.mark_changes(cursor.end);
+  cursor.begin = cursor.next;
+  std::vector<Outgoing> sent;
+  std::size_t bytes = 1;
+  for (std::size_t calls = 0; store.drain(0, cursor, Changes::own, bytes, sent) == Drained::more; bytes = 1) {
+    REQUIRE(bytes == 0);
+    REQUIRE(sent.size() == ++calls);
+  }
+  REQUIRE(sent.size() == 10);
+  REQUIRE(cursor.finished(0));
+}
+
+TEST_CASE("drain: it is lost once the ring has gone round, not before", "[store]") {
+  Store store{{.capacity_bytes = 4096, .shards = 1}, self};
+  const std::size_t events = limits::ring_events_min;
+  RingCursor cursor = cursor_now(store);
+  for (std::size_t i = 0; i < events; ++i) store.set("k", "v", ttl, at(1));
+  RingCursor late = cursor;
+  REQUIRE(drained(store, cursor, Changes::own).size() == 1);
+  store.set("k", "v", ttl, at(1));
+  REQUIRE(drained(store, cursor, Changes::own).size() == 1);
+  drained(store, late, Changes::own, Drained::lost);
+}
+
+TEST_CASE("drain: it is lost when a queued key was dropped, and only for links that wanted it", "[store]") {
+  Store store{{.shards = 1, .stub_slots = 0, .stub_age_min = Ms{0}}, self};
+  RingCursor own = cursor_now(store);
+  RingCursor all = own;
+  deliver(store, erase_of("k", hlc(1), east), at(1), {.relay = true});
+  REQUIRE_FALSE(store.peek(store.hash("k")));
+  REQUIRE(drained(store, own, Changes::own).empty());
+  drained(store, all, Changes::own_and_relayed, Drained::lost);
+}
+
+TEST_CASE("drain: what is past retention is not missed", "[store]") {
+  Store store{{.max_ttl = Ms{1'000}, .shards = 1}, self};
+  RingCursor cursor = cursor_now(store);
+  store.set("k", "v", Ms{1'000}, at(0));
+  store.sweep(1'000, at(2'000));
+  REQUIRE_FALSE(store.peek(store.hash("k")));
+  REQUIRE(drained(store, cursor, Changes::own).empty());
+}
+
+TEST_CASE("drain: what has expired meanwhile goes out as a stub", "[store]") {
+  Store store{one_shard(), self};
+  RingCursor cursor = cursor_now(store);
+  store.set("k", "v", Ms{10}, at(0));
+  (void)store.clock().now(at(10));
+  REQUIRE(keys_of(drained(store, cursor, Changes::own)) == Strings{"stub"});
+}
+
+TEST_CASE("changes: the first write after the dirt was taken asks for a wake-up", "[store]") {
+  Store store{{.shards = 4}, self};
+  REQUIRE(store.set("a", "v", ttl, at(1)).wake);
+  for (int i = 0; i < 50; ++i) REQUIRE_FALSE(store.set(std::to_string(i), "v", ttl, at(1)).wake);
+  REQUIRE(store.take_dirty() == 0b1111);
+  REQUIRE(store.take_dirty() == 0);
+  deliver(store, put_of("b", "v", hlc(1), east), at(1));
+  REQUIRE(store.take_dirty() == 0);
+  deliver(store, put_of("b", "v", hlc(1), east), at(1), {.relay = true});
+  REQUIRE(store.take_dirty() != 0);
+  REQUIRE(store.set("a", "v", ttl, at(1)).wake);
+}
+
+TEST_CASE("changes: a store that is not replicated queues nothing and wakes nobody", "[store]") {
+  Store store{{.replicated = false, .shards = 1}, self};
+  RingCursor cursor = cursor_now(store);
+  REQUIRE_FALSE(store.set("k", "v", ttl, at(1)).wake);
+  REQUIRE(store.take_dirty() == 0);
+  REQUIRE(drained(store, cursor, Changes::own).empty());
+}
+
+TEST_CASE("fingerprint: equal for equal contents, whatever the order and the shards", "[store]") {
+  Store one{{.shards = 1}, self};
+  Store many{{.shards = 16}, Origin{8}};
+  std::vector<Write> writes;
+  for (int i = 0; i < 50; ++i) writes.push_back(put_of(std::to_string(i), "v", hlc(i), i % 2 ? east : west));
+  writes.push_back(clear_of(hlc(20), east));
+  for (const Write& write : writes) deliver(one, write, at(60));
+  for (auto it = writes.rbegin(); it != writes.rend(); ++it)
+    deliver(many, it->value ? stub_of(*it) : *it, at(60));
+  const Stamps all{{east, hlc(100)}, {west, hlc(100)}};
+  const Fingerprint print = one.fingerprint({}, all, 5);
+  REQUIRE(print.slots == 51);
+  REQUIRE(many.fingerprint({}, all, 5) == print);
+  REQUIRE_FALSE(one.fingerprint({}, all, 6) == print);
+
+  deliver(many, put_of("7", "v", hlc(55), east), at(60));
+  REQUIRE_FALSE(many.fingerprint({}, all, 5) == print);
+  deliver(one, put_of("7", "v", hlc(55), east), at(60));
+  REQUIRE(many.fingerprint({}, all, 5) == one.fingerprint({}, all, 5));
+}
+
+TEST_CASE("fingerprint: a range is above one stamp and up to another, by origin", "[store]") {
+  Store store{one_shard(), self};
+  for (int i = 1; i <= 10; ++i) deliver(store, put_of(std::to_string(i), "v", hlc(i), east), at(20));
+  REQUIRE(store.fingerprint({{east, hlc(3)}}, {{east, hlc(7)}}, 0).slots == 4);
+  REQUIRE(store.fingerprint({}, {{west, hlc(7)}}, 0).slots == 0);
+  const auto low = store.fingerprint({}, {{east, hlc(3)}}, 0);
+  const auto high = store.fingerprint({{east, hlc(3)}}, {{east, hlc(10)}}, 0);
+  const auto all = store.fingerprint({}, {{east, hlc(10)}}, 0);
+  REQUIRE(low.low + high.low == all.low);
+  REQUIRE(low.high + high.high + (all.low < low.low ? 1 : 0) == all.high);
+}
+
+TEST_CASE("resync: live values up to the danger become stubs unless confirmed live in that version",
+          "[store]") {
+  Store store{{.shards = 4}, self};
+  const Write confirmed = put_of("confirmed", "v", hlc(1), east);
+  const Write by_stub = put_of("by stub", "v", hlc(1), east);
+  deliver(store, confirmed, at(10));
+  deliver(store, by_stub, at(10));
+  deliver(store, put_of("unconfirmed", "v", hlc(2), east), at(10));
+  deliver(store, put_of("newer", "v", hlc(3), east), at(10));
+  deliver(store, confirmed, at(10), {.confirms = true});  // in a resync before this one
+  deliver(store, put_of("unconfirmed", "v", hlc(2), east), at(10), {.confirms = true});
+  store.begin_confirming();
+  REQUIRE(deliver(store, confirmed, at(10), {.confirms = true}) == Applied::unchanged);
+  deliver(store, stub_of(by_stub), at(10), {.confirms = true});
+  deliver(store, put_of("received", "v", hlc(2), west), at(10), {.confirms = true});
+  deliver(store, put_of("overwritten", "v", hlc(1), east), at(10), {.confirms = true});
+  deliver(store, put_of("overwritten", "w", hlc(2), west), at(10));
+  deliver(store, put_of("unconfirmed", "older", hlc(1), west), at(10), {.confirms = true});
+  store.drop_unconfirmed(hlc(2));
+  REQUIRE(value_at(store, "confirmed", at(10)));
+  REQUIRE(value_at(store, "received", at(10)));
+  REQUIRE(value_at(store, "newer", at(10)));
+  REQUIRE_FALSE(value_at(store, "by stub", at(10)));
+  REQUIRE_FALSE(value_at(store, "unconfirmed", at(10)));
+  REQUIRE_FALSE(value_at(store, "overwritten", at(10)));
+  REQUIRE(store.peek(store.hash("unconfirmed")));
+}
+
+TEST_CASE("life: later writes carry the new origin", "[store]") {
+  Store store{one_shard(), self};
+  const Written before = store.set("k", "old life", ttl, at(1));
+  store.begin_life(Origin{9});
+  const Written after = store.set("k", "new life", ttl, at(1));
+  REQUIRE(before.stamp.origin == self);
+  REQUIRE(after.stamp.origin == Origin{9});
+  REQUIRE(after.stamp > before.stamp);
+  REQUIRE(value_at(store, "k", at(1)) == "new life");
+  REQUIRE(store.self() == Origin{9});
+}
+
+}  // namespace
+}  // namespace geolru::crdt

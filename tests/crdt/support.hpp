@@ -1,0 +1,89 @@
+// tests/crdt/support.hpp – what the tests of crdt/ share: times, seeded chance, and registers on their way in.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "crdt/store.hpp"
+
+namespace geolru::crdt {
+
+/// `ms` milliseconds after a moment late enough for every retention to have a past.
+inline WallMs at(std::int64_t ms) { return WallMs{Ms{1'700'000'000'000 + ms}}; }
+inline Hlc hlc(std::int64_t ms, std::uint16_t counter = 0) { return Hlc::at(at(ms), counter); }
+
+/// SplitMix64 (Steele, Lea and Flood 2014): the same numbers everywhere.
+class Random {
+ public:
+  explicit Random(std::uint64_t seed) : state_{seed} {}
+  std::uint64_t next() {
+    std::uint64_t z = state_ += 0x9e3779b97f4a7c15;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    return z ^ (z >> 31);
+  }
+  /// In [0, n).
+  std::uint64_t below(std::uint64_t n) { return next() % n; }
+  bool one_in(std::uint64_t n) { return below(n) == 0; }
+
+ private:
+  std::uint64_t state_;
+};
+
+/// A register that owns its bytes.
+struct Write {
+  Meta meta;
+  std::optional<std::string> value;
+  std::string key;
+
+  [[nodiscard]] Incoming incoming() const {
+    return {meta, value.has_value(), key, value ? *value : std::string_view{}};
+  }
+};
+
+inline Write put_of(std::string key, std::string value, Hlc when, Origin origin, Ms ttl = Ms{3'600'000}) {
+  return {
+      {hash_key(key, 0), {when, origin}, when, static_cast<std::uint32_t>(ttl.count()), false}, value, key};
+}
+inline Write erase_of(std::string key, Hlc when, Origin origin, Ms ttl = Ms{3'600'000}) {
+  return {{hash_key(key, 0), {when, origin}, when, static_cast<std::uint32_t>(ttl.count()), true}, {}, key};
+}
+inline Write clear_of(Hlc when, Origin origin, Ms ttl = Ms{3'600'000}) {
+  return {{clear_hash, {when, origin}, when, static_cast<std::uint32_t>(ttl.count()), true}, {}, {}};
+}
+/// The same write as it travels once its value is gone.
+inline Write stub_of(Write write) {
+  write.value.reset();
+  return write;
+}
+
+/// Applies a write at `wall`, as the engine would.
+inline Applied deliver(Store& store, const Write& write, WallMs wall, const ApplyRules& rules = {}) {
+  const auto admitted = store.clock().admit(write.meta.stamp.hlc, wall);
+  if (!admitted) throw std::logic_error{"the test applies a stamp beyond the drift"};
+  return store.apply(write.incoming(), *admitted, rules, wall);
+}
+
+inline std::optional<std::string> value_at(Store& store, std::string_view key, WallMs wall) {
+  const BlockRef block = store.get(key, wall);
+  if (!block) return std::nullopt;
+  return std::string{block->value()};
+}
+
+/// What a store holds of every key: its version, and whether its value.
+struct Held {
+  Meta meta;
+  bool live = false;
+};
+inline std::map<KeyHash, Held> held_by(Store& store) {
+  std::map<KeyHash, Held> held;
+  store.for_each([&](const Outgoing& slot) { held[slot.meta.hash] = {slot.meta, bool{slot.block}}; });
+  return held;
+}
+
+}  // namespace geolru::crdt

@@ -1,0 +1,180 @@
+"""What one node writes, the others have."""
+import time
+
+from harness import case, closed_up_to, eventually, expect, holds, joined, lacks
+
+import compare
+import processes
+
+THREE = ("a@eu", "b@us", "c@ap")
+
+
+def all_hold(nodes, key, value):
+    return all(holds(node, key, value) for node in nodes)
+
+
+def all_lack(nodes, key):
+    return all(lacks(node, key) for node in nodes)
+
+
+def expect_agreement(world, nodes, what):
+    """Waits until everything written so far is known everywhere; then all must know the same."""
+    wall_ms = time.time() * 1000
+    eventually(lambda: closed_up_to(nodes, wall_ms), f"{what}: all is known everywhere")
+    paths = {node: world.log_dir / f"{node.name}.tsv" for node in nodes}
+    processes.ask_each({node: f"dump {path}" for node, path in paths.items()})
+    dumps = {node.name: compare.read_dump(path) for node, path in paths.items()}
+    result = compare.compare(dumps, time.time() * 1000)
+    expect(not result.disagreements, f"{what}: {result.disagreements[:3]}")
+    expect(result.everywhere == result.live, f"{what}: {result.live - result.everywhere} of {result.live} values "
+           "are not held by all")
+    return result
+
+
+@case("replication: a write in any of three regions is readable in all")
+def three_regions(world):
+    nodes = world.cluster(*THREE)
+    for node in nodes:
+        node.ask(f"set from-{node.name} value-{node.name}")
+    for node in nodes:
+        eventually(lambda: all_hold(nodes, f"from-{node.name}", f"value-{node.name}"), f"{node.name}'s write everywhere")
+
+
+@case("replication: two nodes in each of three regions have it all")
+def six_nodes(world):
+    nodes = world.cluster("a@eu", "b@us", "c@ap", "d@eu", "e@us", "f@ap")
+    for node in nodes:
+        node.ask(f"fill 200 100 {node.name}-")
+    result = expect_agreement(world, nodes, "six nodes")
+    expect(result.live == 1200, f"{result.live} keys instead of 1200")
+
+
+@case("replication: the last write wins everywhere, whoever made it")
+def last_write(world):
+    nodes = world.cluster(*THREE)
+    for n in range(60):
+        processes.ask_each({node: f"set contested-{n % 7} {node.name}{n}" for node in nodes})
+    nodes[1].ask("set contested-0 last")
+    eventually(lambda: all_hold(nodes, "contested-0", "last"), "the last write everywhere")
+    expect_agreement(world, nodes, "contested keys")
+
+
+@case("replication: erase and clear reach all, and what is written after them stays")
+def erase_and_clear(world):
+    nodes = world.cluster(*THREE)
+    nodes[0].ask("fill 50 10 k")
+    eventually(lambda: all(node.ask("count 50 k")["here"] == 50 for node in nodes), "50 entries everywhere")
+    nodes[1].ask("erase k7")
+    eventually(lambda: all_lack(nodes, "k7"), "k7 is erased everywhere")
+    nodes[2].ask("clear")
+    nodes[2].ask("set after clear")
+    eventually(lambda: all_hold(nodes, "after", "clear"), "the write after the clear everywhere")
+    expect(all(node.ask("count 50 k")["here"] == 0 for node in nodes), "an entry survived the clear")
+
+
+@case("replication: an entry ends at the same time everywhere")
+def expiry(world):
+    nodes = world.cluster(*THREE)
+    nodes[0].ask("set short lived 1500ms")
+    eventually(lambda: all_hold(nodes, "short", "lived"), "the entry everywhere")
+    left = [node.ask("ttl short")["ttl_ms"] for node in nodes]
+    expect(all(0 < ms <= 1500 for ms in left), f"times to live are {left}")
+    eventually(lambda: all_lack(nodes, "short"), "the entry has ended everywhere", within=3)
+
+
+@case("replication: what another node loaded is not loaded again")
+def loads(world):
+    a, b = world.cluster("a@eu", "b@us")
+    expect(a.ask("load key value")["loaded"], "a loads what nobody has")
+    eventually(lambda: holds(b, "key", "value"), "b has what a loaded")
+    expect(not b.ask("load key other")["loaded"], "b loaded again")
+
+
+@case("topology: a write is sent to each member once, and nobody repeats it")
+def sent_once(world):
+    a, *others = world.cluster("a@eu", "b@eu", "c@us", "d@us", "e@ap", "f@ap")
+    before = [node.ask("stats")["values_out"] for node in (a, *others)]
+    for n in range(100):
+        a.ask(f"set once-{n} value")
+    eventually(lambda: all(node.ask("count 100 once-")["here"] == 100 for node in others), "all arrive")
+    # Some are sent again where a link begins.
+    sent = [node.ask("stats")["values_out"] - then for node, then in zip((a, *others), before)]
+    expect(500 <= sent[0] <= 550, f"the writer sent {sent[0]} values for 100 writes to five members")
+    expect(sum(sent[1:]) <= 50, f"the others sent {sent[1:]} values of it")
+
+
+@case("wait: true once that many other regions have the write, false after the timeout")
+def wait_for_regions(world):
+    a, b, c = world.cluster(*THREE)
+    a.ask("set waited for")
+    expect(a.ask("wait 2 5s")["acknowledged"], "two other regions acknowledge")
+    expect(holds(b, "waited", "for") and holds(c, "waited", "for"), "who acknowledged has it")
+    began = time.monotonic()
+    expect(not a.ask("wait 3 300ms")["acknowledged"], "there are no three other regions")
+    expect(0.25 < time.monotonic() - began < 2, "the timeout is kept")
+    processes.ask_each({a: "cut ap", c: "cut eu,us", b: "cut ap"})
+    a.ask("set while cut")
+    expect(a.ask("wait 1 5s")["acknowledged"], "the region that is left acknowledges")
+    expect(not a.ask("wait 2 500ms")["acknowledged"], "a region that is cut off acknowledges")
+    processes.ask_each({node: "heal" for node in (a, b, c)})
+    expect(a.ask("wait 2 8s")["acknowledged"], "the healed region acknowledges")
+
+
+@case("cut: both sides go on, and agree after the heal")
+def cut_and_heal(world):
+    nodes = world.cluster("a@eu", "b@us", "c@ap", "d@ap")
+    nodes[0].ask("set shared before")
+    eventually(lambda: all_hold(nodes, "shared", "before"), "the first write everywhere")
+    processes.ask_each({node: "cut eu,us" if node.region == "ap" else "cut ap" for node in nodes})
+    nodes[0].ask("set shared first")
+    nodes[2].ask("set shared second")
+    nodes[2].ask("fill 300 50 ap-")
+    nodes[1].ask("fill 300 50 us-")
+    nodes[1].ask("erase us-0")
+    eventually(lambda: all_hold(nodes[2:], "shared", "second"), "inside the cut region writes go on")
+    eventually(lambda: all_hold(nodes[:2], "shared", "first"), "among the others writes go on")
+    expect(lacks(nodes[0], "ap-0") and lacks(nodes[2], "us-1"), "a write crossed the cut")
+    processes.ask_each({node: "heal" for node in nodes})
+    eventually(lambda: all_hold(nodes, "shared", "second"), "the later write wins everywhere")
+    result = expect_agreement(world, nodes, "after the heal")
+    expect(result.live == 600, f"{result.live} live keys instead of 600")
+
+
+def fresh_copy(world, entries, within):
+    size = 100
+    flags = ["--capacity-bytes", "1GiB"]
+    full = world.node("full", "eu", flags=flags)
+    full.ask(f"fill {entries} {size}", timeout=60)
+    began = time.monotonic()
+    fresh = world.node("fresh", "us", seeds=[full], flags=flags)
+    eventually(lambda: fresh.ask("stats")["entries"] == entries, f"{entries:,} entries in the fresh node", within)
+    took = time.monotonic() - began
+    expect(fresh.ask(f"count {entries}", timeout=60)["here"] == entries, "the entries are those written")
+    rss = {node.name: node.ask("memory")["rss_bytes"] / 2**20 for node in (full, fresh)}
+    world.note(f"{entries:,} entries of {size} bytes in {took:.2f} s; "
+               f"RSS {rss['full']:.0f} MiB sender, {rss['fresh']:.0f} MiB receiver")
+
+
+@case("bulk: 100,000 entries appear in a freshly started node", alone=True)
+def bulk(world):
+    fresh_copy(world, 100_000, within=15)
+
+
+@case("bulk: 1,000,000 entries appear in a freshly started node", big=True, alone=True)
+def big_bulk(world):
+    fresh_copy(world, 1_000_000, within=90)
+
+
+@case("bulk: while 20 MB of entries stream in, a small cache stays within its capacity")
+def small_receiver(world):
+    full = world.node("full", "eu", flags=["--capacity-bytes", "256MiB"])
+    small = world.node("small", "us", seeds=[full], flags=["--capacity-bytes", "4MiB"])
+    eventually(lambda: joined([full, small]), "both find each other")
+    full.ask("fill 10000 2000")
+    wall_ms = time.time() * 1000
+    eventually(lambda: closed_up_to([full, small], wall_ms), "the small node has seen all", within=15)
+    stats = small.ask("stats")
+    expect(stats["bytes"] <= 4 << 20, f"it holds {stats['bytes']:,} bytes")
+    expect(stats["entries"] > 1000, f"it holds {stats['entries']} entries only")
+    full.ask("set late write")
+    eventually(lambda: holds(small, "late", "write"), "the small node takes new writes")

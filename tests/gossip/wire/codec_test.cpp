@@ -1,0 +1,183 @@
+// tests/gossip/wire/codec_test.cpp – what is encoded decodes to the same, in few bytes, and always did.
+#include <random>
+
+#include "tests/catch.hpp"
+#include "tests/gossip/wire/samples.hpp"
+
+using namespace geolru::gossip;
+namespace limits = geolru::crdt::limits;
+
+namespace {
+
+std::string round_trip(const Message& message) {
+  const Frame frame = encode(message);
+  const auto result = decode(samples::payload(frame), samples::rules);
+  if (const auto* rejected = std::get_if<Rejected>(&result)) return "rejected: " + rejected->reason;
+  return samples::Text{samples::resend(std::get<Received>(result))}.str();
+}
+
+std::size_t payload_bytes(const Message& message) {
+  return encode(message)->size() - limits::frame_header_bytes;
+}
+
+std::string text(const Message& message) { return samples::Text{message}.str(); }
+
+std::string hex(const Frame& frame) {
+  std::string out;
+  for (const std::byte byte : *frame) {
+    constexpr const char* digits = "0123456789abcdef";
+    out += digits[std::to_integer<unsigned>(byte >> 4)];
+    out += digits[std::to_integer<unsigned>(byte & std::byte{15})];
+  }
+  return out;
+}
+
+Records random_records(std::mt19937_64& random) {
+  const auto below = [&random](std::uint64_t bound) { return random() % bound; };
+  const auto origins = 1 + below(5);
+  const auto kinds = 1 + below(3);
+  Records records{.stream = static_cast<std::uint32_t>(random()), .resync = below(2) == 0};
+  for (auto left = below(50); left > 0; --left) {
+    const Stamp stamp{samples::hlc(below(1000)), samples::origin(1 + below(origins))};
+    switch (below(kinds)) {
+      case 0:
+        records.records.push_back(
+            samples::value(stamp, std::string(below(20), 'k'), std::string(below(300), 'v')));
+        break;
+      case 1:
+        records.records.push_back(samples::stub(stamp, 1 + below(1000)));
+        break;
+      default:
+        records.records.push_back(samples::deletion(stamp, below(10)));
+    }
+    if (below(4) == 0) records.records.back().meta.as_of = Hlc{stamp.hlc.raw - below(1000)};
+    if (kinds == 2) records.records.back().meta.ttl_ms = static_cast<std::uint32_t>(below(86'400'000));
+  }
+  return records;
+}
+
+}  // namespace
+
+TEST_CASE("codec: every message comes out as it went in", "[wire]") {
+  for (const Message& message : samples::all()) CHECK(round_trip(message) == text(message));
+}
+
+TEST_CASE("codec: any mixture of records comes out as it went in", "[wire]") {
+  const auto seed = GENERATE(range(std::uint64_t{0}, std::uint64_t{300}));
+  INFO("seed " << seed);
+  std::mt19937_64 random{seed};
+  const Records records = random_records(random);
+  REQUIRE(round_trip(records) == text(records));
+}
+
+TEST_CASE("codec: a column is shortened only if it is constant", "[wire]") {
+  // One record differs from the others in one thing: first, in the middle, last.
+  for (const std::size_t odd : {std::size_t{0}, std::size_t{1}, std::size_t{3}}) {
+    for (int what = 0; what < 6; ++what) {
+      Records records = samples::plain_records(4);
+      auto& record = records.records[odd];
+      if (what == 0) record.meta.ttl_ms = 5;
+      if (what == 1) record.meta.stamp.origin = samples::origin(9);
+      if (what == 2) record.meta.as_of = samples::hlc(0);
+      if (what == 3) record = samples::stub(record.meta.stamp, 1);
+      if (what == 4) record = samples::value(record.meta.stamp, "short", std::string(100, 'x'));
+      if (what == 5) record = samples::value(record.meta.stamp, "user:00000000000", "short");
+      INFO("record " << odd << ", difference " << what);
+      CHECK(round_trip(records) == text(records));
+    }
+  }
+}
+
+TEST_CASE("codec: the largest messages fit", "[wire]") {
+  using samples::origin;
+  Records full = samples::plain_records(limits::records_per_frame_max);
+  CHECK(round_trip(full) == text(full));
+  for (std::size_t i = 0; i < full.records.size(); ++i) full.records[i].meta.stamp.origin = origin(~i);
+  CHECK(round_trip(full) == text(full));
+
+  Records large;
+  large.records.push_back(samples::value({samples::hlc(1), origin(1)},
+                                         std::string(limits::key_bytes_max, 'k'),
+                                         std::string(limits::value_bytes_max, 'v')));
+  CHECK((round_trip(large) == text(large)));  // not expanded: 8 MiB
+
+  Digest digest{.full = true};
+  Close close;
+  for (std::size_t i = 1; i <= limits::digest_rows_max; ++i) {
+    digest.rows.push_back({origin(i), Hlc{i}, Hlc{~i}});
+    for (Stamps* stamps : {&close.closes, &close.floors, &close.acknowledged})
+      stamps->emplace_back(origin(i), Hlc{i});
+  }
+  CHECK((round_trip(digest) == text(digest)));
+  CHECK((round_trip(close) == text(close)));
+
+  const std::string name(limits::name_bytes_max, 'n');
+  const Member member{
+      origin(1), Hlc{~0ull}, limits::ttl_max, true, name, name, std::string(limits::address_bytes_max, 'a')};
+  const Members members{std::vector<Member>(limits::members_max, member)};
+  CHECK((round_trip(members) == text(members)));
+}
+
+TEST_CASE("codec: what is said before the handshake fits its small frames", "[wire]") {
+  const std::string name(limits::name_bytes_max, 'n');
+  Hello hello = samples::hello();
+  hello.cluster = hello.region = hello.name = name;
+  hello.address = hello.seen_as = std::string(limits::address_bytes_max, 'a');
+  CHECK(payload_bytes(hello) <= limits::hello_frame_bytes_max);
+  CHECK(round_trip(hello) == text(hello));
+
+  const Goodbye long_winded{.reason = std::string(100'000, 'r')};
+  CHECK(payload_bytes(long_winded) <= limits::hello_frame_bytes_max);
+  CHECK(round_trip(long_winded) == text(Goodbye{.reason = std::string(1024, 'r')}));
+}
+
+TEST_CASE("codec: a wall clock that is far off is sent as the nearest that can be", "[wire]") {
+  Hello hello = samples::hello();
+  hello.wall = WallMs{Ms{-5}};
+  CHECK(round_trip(hello).find(" 81985529216486895 0 ") != std::string::npos);
+  hello.wall = WallMs::max();
+  CHECK(round_trip(hello).find(" 81985529216486895 281474976710655 ") != std::string::npos);
+}
+
+TEST_CASE("codec: 400 records of 16 + 100 bytes take at most 140 bytes each", "[wire]") {
+  const auto bytes_per_record = [](const Records& records) {
+    return static_cast<double>(encode(records)->size()) / static_cast<double>(records.records.size());
+  };
+  Records records = samples::plain_records(400);
+  CHECK(bytes_per_record(records) <= 125);
+  // Nothing constant: other sizes, TTLs, origins and kinds in between.
+  for (std::size_t i = 0; i < records.records.size(); ++i) {
+    auto& meta = records.records[i].meta;
+    meta.ttl_ms = static_cast<std::uint32_t>(i);
+    meta.stamp.origin = samples::origin(1 + i % 50);
+    if (i % 10 == 0) records.records[i] = samples::stub(meta.stamp, i + 1);
+    if (i % 10 == 1) records.records[i] = samples::value(meta.stamp, "user:1", std::string(110, 'x'));
+    if (i % 20 == 2) records.records[i].meta.as_of = Hlc{meta.stamp.hlc.raw - 1};
+  }
+  CHECK(bytes_per_record(records) <= 140);
+}
+
+TEST_CASE("codec: a frame's memory is little more than its bytes", "[wire]") {
+  for (const Message& message : samples::all()) {
+    const Frame frame = encode(message);
+    CHECK(frame->capacity() == frame->size());  // sizes were counted exactly
+  }
+}
+
+TEST_CASE("codec: the bytes on the wire are those of protocol version 1", "[wire]") {
+  CHECK(protocol_version == 1);
+  CHECK(hex(encode(samples::hello())) ==
+        "a00000009e1808dd000000001300000000000000010001000000000000000000000000000400050001000000005c2605"
+        "f401000000000000efcdab89674523010068e5cf8b010000110000002a0000001100000042000000110000003a000000"
+        "1100000072000000150000007a00000073686f700000000065752d7765737400636172742d31000031302e302e302e31"
+        "3a3734303000000031302e302e302e323a35313233340000");
+  Records records = samples::mixed_records();
+  records.records.resize(4);
+  CHECK(hex(encode(records)) ==
+        "100100002a465a140000000021000000000000000100010004000000000000000000000001000b000400000001000000"
+        "29000000250000005100000022000000310000000c000000390000001d0000004100000023000000290000000b000000"
+        "290000000d0000003d0000001500000041000000130000004100000014000000410000006200000009000068e5cf8b01"
+        "08000068e5cf8b0109000068e5cf8b0107000068e5cf8b01c027090000000000020000000000000002000068e5cf8b01"
+        "0a0000000000000014000000000000001e0000000000000002000000010000000200020100000000edfe000000000000"
+        "00000000000000000500000000000000070000000000000061206b6579612076616c756500000000");
+}

@@ -1,0 +1,186 @@
+// tests/gossip/wire/samples.hpp – messages to try the codec with, and a way to compare them: as text.
+// For the codec's tests and fuzzers.
+#pragma once
+
+#include <sstream>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "crdt/block.hpp"
+#include "gossip/wire/codec.hpp"
+
+namespace geolru::gossip::samples {
+
+inline constexpr std::uint64_t hash_seed = 7;
+inline constexpr DecodeRules rules{.max_ttl = std::chrono::hours{24}, .hash_seed = hash_seed};
+inline constexpr std::uint32_t ttl_ms = 600'000;
+
+inline Hlc hlc(std::uint64_t n) { return Hlc{(std::uint64_t{1'700'000'000'000} << 16) + n}; }
+inline Origin origin(std::uint64_t n) { return Origin{n}; }
+
+inline crdt::Outgoing value(Stamp stamp, std::string_view key, std::string_view bytes) {
+  return {{.hash = crdt::hash_key(key, hash_seed), .stamp = stamp, .as_of = stamp.hlc, .ttl_ms = ttl_ms},
+          crdt::BlockRef{crdt::Block::make(key, bytes)}};
+}
+inline crdt::Outgoing stub(Stamp stamp, std::uint64_t hash) {
+  return {{.hash = crdt::KeyHash{hash}, .stamp = stamp, .as_of = stamp.hlc, .ttl_ms = ttl_ms}, {}};
+}
+inline crdt::Outgoing deletion(Stamp stamp, std::uint64_t hash) {
+  crdt::Outgoing record = stub(stamp, hash);
+  record.meta.deleted = true;
+  return record;
+}
+inline crdt::Outgoing as_of(crdt::Outgoing record, Hlc then) {
+  record.meta.as_of = then;
+  return record;
+}
+
+inline Hello hello() {
+  return {.cluster = "shop",
+          .max_ttl = std::chrono::hours{24},
+          .max_drift = Ms{500},
+          .origin = origin(0x0123456789abcdef),
+          .region = "eu-west",
+          .name = "cart-1",
+          .address = "10.0.0.1:7400",
+          .wall = WallMs{Ms{1'700'000'000'000}},
+          .seen_as = "10.0.0.2:51234"};
+}
+
+/// Records as they mostly are: one origin, a 16-byte key, a 100-byte value, one TTL.
+inline Records plain_records(std::size_t count) {
+  Records records{.stream = 3};
+  for (std::size_t i = 0; i < count; ++i) {
+    std::string key = "user:00000000000";
+    for (std::size_t n = i, at = key.size(); n > 0; n /= 10) key[--at] = static_cast<char>('0' + n % 10);
+    records.records.push_back(
+        value({hlc(i), origin(1)}, key, std::string(100, static_cast<char>('a' + i % 26))));
+  }
+  return records;
+}
+
+/// No column is constant, and every kind of record is there.
+inline Records mixed_records() {
+  Records records{.stream = 4, .resync = true};
+  auto& list = records.records;
+  list.push_back(value({hlc(9), origin(30)}, "a key", "a value"));
+  list.push_back(stub({hlc(8), origin(10)}, 0xfeed));
+  list.push_back(as_of(value({hlc(9), origin(20)}, "", ""), hlc(2)));
+  list.push_back(deletion({hlc(7), origin(10)}, 0));
+  list.push_back(deletion({hlc(6), origin(30)}, 0xbeef));
+  list.push_back(as_of(value({hlc(5), origin(10)}, std::string_view{"\0\xff", 2}, "v"), Hlc{}));
+  list.back().meta.ttl_ms = 1;
+  list.push_back(value({hlc(4), origin(30)}, "key", ""));
+  return records;
+}
+
+inline std::vector<Message> all() {
+  const auto member = [](std::uint64_t n, bool left, std::string at) {
+    return Member{origin(n),    hlc(n), std::chrono::minutes{5}, left, "eu", "node " + std::to_string(n),
+                  std::move(at)};
+  };
+  return {hello(),
+          Goodbye{.reason = "another cluster", .leaving = true},
+          Members{{member(1, false, "[::1]:7400"), member(2, true, "")}},
+          Members{},
+          Digest{true, {{origin(9), hlc(3), hlc(1)}, {origin(2), hlc(4), {}}}, Ask::resync, hlc(5), 0xabcdef},
+          Digest{},
+          Digest{.ask = Ask::report},
+          plain_records(5),
+          plain_records(1),
+          mixed_records(),
+          Records{},
+          Close{.stream = 8,
+                .complete = true,
+                .closes = {{origin(1), hlc(1)}, {origin(2), hlc(2)}},
+                .floors = {{origin(1), hlc(0)}},
+                .acknowledged = {{origin(3), hlc(3)}},
+                .answer = true,
+                .wall = WallMs{Ms{1'700'000'000'001}},
+                .ping = 11,
+                .pong = 12,
+                .held_ms = 13},
+          Close{.resync = true},
+          Refused{.stream = 5, .stamp = {hlc(77), origin(6)}}};
+}
+
+/// What was received, as it would be sent on.
+inline Message resend(const Received& received) {
+  return std::visit(
+      [](const auto& message) -> Message {
+        if constexpr (std::is_same_v<std::decay_t<decltype(message)>, ReceivedRecords>) {
+          Records records{.stream = message.stream, .resync = message.resync};
+          for (const crdt::Incoming& record : message.records) {
+            crdt::BlockRef block;
+            if (record.has_value) block = crdt::BlockRef{crdt::Block::make(record.key, record.value)};
+            records.records.push_back({record.meta, std::move(block)});
+          }
+          return records;
+        } else {
+          return message;
+        }
+      },
+      received);
+}
+
+/// Every field of a message, so that two are equal if their texts are.
+class Text {
+ public:
+  explicit Text(const Message& message) {
+    std::visit([this](const auto& one) { add(one); }, message);
+  }
+  [[nodiscard]] std::string str() const { return out_.str(); }
+
+ private:
+  template <typename... Parts>
+  void line(const Parts&... parts) {
+    (void(out_ << parts << ' '), ...);
+    out_ << '\n';
+  }
+  static std::uint64_t n(Origin origin) { return static_cast<std::uint64_t>(origin); }
+  static auto n(WallMs wall) { return wall.time_since_epoch().count(); }
+
+  void add(const Hello& m) {
+    line("hello", m.version, m.max_ttl.count(), m.max_drift.count(), n(m.origin), n(m.wall));
+    line(m.cluster, '|', m.region, '|', m.name, '|', m.address, '|', m.seen_as);
+  }
+  void add(const Goodbye& m) { line("goodbye", m.leaving, m.reason); }
+  void add(const Members& m) {
+    line("members");
+    for (const Member& one : m.members) {
+      line(n(one.origin), one.stamp.raw, one.lifetime.count(), one.left);
+      line(one.region, '|', one.name, '|', one.address);
+    }
+  }
+  void add(const Digest& m) {
+    line("digest", m.full, static_cast<int>(m.ask), m.resync_up_to.raw, m.members_hash);
+    for (const DigestRow& row : m.rows) line(n(row.origin), row.closed.raw, row.floor.raw);
+  }
+  void add(const Records& m) {
+    line("records", m.stream, m.resync);
+    for (const auto& [meta, block] : m.records) {
+      line(static_cast<std::uint64_t>(meta.hash), meta.stamp.hlc.raw, n(meta.stamp.origin), meta.as_of.raw,
+           meta.ttl_ms, meta.deleted);
+      if (block) line(block->key().size(), block->value().size(), block->key(), '|', block->value());
+    }
+  }
+  void add(const Close& m) {
+    line("close", m.stream, m.complete, m.resync, m.answer, n(m.wall), m.ping, m.pong, m.held_ms);
+    for (const Stamps* stamps : {&m.closes, &m.floors, &m.acknowledged}) {
+      for (const auto& [origin, stamp] : *stamps) line(n(origin), stamp.raw);
+      line("end");
+    }
+  }
+  void add(const Refused& m) { line("refused", m.stream, m.stamp.hlc.raw, n(m.stamp.origin)); }
+
+  std::ostringstream out_;
+};
+
+inline std::span<const std::byte> payload(const Frame& frame) {
+  return std::span<const std::byte>{*frame}.subspan(crdt::limits::frame_header_bytes);
+}
+std::span<const std::byte> payload(Frame&&) = delete;  // what is decoded from it points into it
+
+}  // namespace geolru::gossip::samples

@@ -1,0 +1,134 @@
+#include <geolru/cache.hpp>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "tests/catch.hpp"
+#include "tests/lib/support.hpp"
+
+using namespace geolru;
+using namespace geolru::test;
+
+namespace {
+
+std::string address_of(Cache& cache) { return "127.0.0.1:" + std::to_string(Inspector::loop(cache).port()); }
+
+bool linked(Cache& cache, std::size_t members) { return cache.stats().members_linked == members; }
+
+/// Two nodes in two regions that have found each other.
+struct Pair {
+  Pair() {
+    REQUIRE(eventually([&] { return linked(east, 1) && linked(west, 1); }));
+  }
+
+  Cache east{{.region = "east", .name = "e", .listen = "127.0.0.1:0"}};
+  Cache west{{.region = "west", .name = "w", .listen = "127.0.0.1:0", .seeds = {address_of(east)}}};
+};
+
+}  // namespace
+
+TEST_CASE("replication: set, erase and clear reach the other node, both ways", "[lib][net]") {
+  Pair pair;
+  for (Cache* from : {&pair.east, &pair.west}) {
+    Cache& to = from == &pair.east ? pair.west : pair.east;
+    from->set("k", "v", {.ttl = 30s});
+    REQUIRE(eventually([&] { return holds(to, "k", "v"); }));
+    CHECK(*to.ttl("k") <= 30s);
+    from->erase("k");
+    REQUIRE(eventually([&] { return !to.contains("k"); }));
+    from->set("a", "1");
+    from->set("b", "2");
+    REQUIRE(eventually([&] { return to.contains("a") && to.contains("b"); }));
+    from->clear();
+    REQUIRE(eventually([&] { return !to.contains("a") && !to.contains("b"); }));
+    CHECK_FALSE(from->contains("a"));
+  }
+}
+
+TEST_CASE("replication: what was loaded reaches the other node", "[lib][net]") {
+  Pair pair;
+  CHECK(pair.east.get_or_load("k", [](auto) { return "loaded"; })->view() == "loaded");
+  CHECK(eventually([&] { return holds(pair.west, "k", "loaded"); }));
+}
+
+TEST_CASE("wait: true once the other region has it, false for more regions than there are", "[lib][net]") {
+  Pair pair;
+  const WriteToken first = pair.east.set("k", "v");
+  const WriteToken second = pair.east.set("l", "v");
+  REQUIRE(pair.east.wait(second, 1, 10s));
+  CHECK(pair.west.contains("k"));
+  CHECK(pair.west.contains("l"));
+  CHECK(pair.east.wait(first, 1, 0ms));
+  CHECK_FALSE(pair.east.wait(second, 2, 50ms));
+  CHECK(pair.west.wait(second, 1, 10s));  // the region that wrote it has it
+}
+
+TEST_CASE("wait: does not hang when the cache closes", "[lib][net]") {
+  Pair pair;
+  bool reached = true;
+  std::thread waits{[&] { reached = pair.east.wait(pair.east.set("k", "v"), 5, 60s); }};
+  REQUIRE(eventually([&] { return pair.west.contains("k"); }));
+  pair.east.close();
+  waits.join();
+  CHECK_FALSE(reached);
+}
+
+TEST_CASE("staleness: small while the other region is in touch", "[lib][net]") {
+  Pair pair;
+  REQUIRE(eventually([&] {
+    const auto all = pair.east.staleness();
+    return all.size() == 1 && all[0].region == "west" && all[0].age < 3s;
+  }));
+}
+
+TEST_CASE("members: both nodes know both, and which of them they are", "[lib][net]") {
+  Pair pair;
+  const auto knows = [](Cache& cache, const std::string& self) {
+    const auto members = cache.members();
+    return members.size() == 2 && std::ranges::all_of(members, [&](const Member& member) {
+             return member.alive && member.self == (member.name == self) && member.linked != member.self &&
+                    member.region == (member.name == "e" ? "east" : "west");
+           });
+  };
+  CHECK(eventually([&] { return knows(pair.east, "e") && knows(pair.west, "w"); }));
+}
+
+TEST_CASE("close: leaves both nodes with what they have, and apart", "[lib][net]") {
+  Pair pair;
+  pair.east.set("k", "v");
+  pair.east.close();
+  CHECK(holds(pair.west, "k", "v"));  // flushed
+  CHECK(eventually([&] { return linked(pair.west, 0); }));
+  pair.east.set("k", "mine");
+  pair.west.set("k", "yours");
+  CHECK(holds(pair.east, "k", "mine"));
+  CHECK(holds(pair.west, "k", "yours"));
+  CHECK(pair.east.members().size() == 1);
+}
+
+TEST_CASE("replication: two nodes of one process and one name are two nodes", "[lib][net]") {
+  Cache first{{.name = "twin", .listen = "127.0.0.1:0"}};
+  Cache second{{.name = "twin", .listen = "127.0.0.1:0", .seeds = {address_of(first)}}};
+  first.set("a", "1");
+  second.set("b", "2");
+  CHECK(eventually([&] { return holds(second, "a", "1") && holds(first, "b", "2"); }));
+  CHECK(first.stats().origin != second.stats().origin);
+}
+
+TEST_CASE("replication: a node that only dials sends and receives", "[lib][net]") {
+  Cache listens{{.region = "core", .listen = "127.0.0.1:0"}};
+  Cache dials{{.region = "edge", .seeds = {address_of(listens)}}};
+  REQUIRE(dials.wait(dials.set("up", "1"), 1, 10s));
+  listens.set("down", "2");
+  CHECK(eventually([&] { return holds(listens, "up", "1") && holds(dials, "down", "2"); }));
+}
+
+TEST_CASE("replication: nodes of different clusters stay apart", "[lib][net]") {
+  Cache ours{{.cluster = "ours", .listen = "127.0.0.1:0"}};
+  Cache theirs{{.cluster = "theirs", .listen = "127.0.0.1:0", .seeds = {address_of(ours)}}};
+  theirs.set("k", "v");
+  CHECK(eventually([&] { return ours.stats().refused_handshakes + theirs.stats().refused_handshakes > 0; }));
+  CHECK_FALSE(ours.contains("k"));
+}
