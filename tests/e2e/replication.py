@@ -1,7 +1,7 @@
 """What one node writes, the others have."""
 import time
 
-from harness import case, closed_up_to, eventually, expect, holds, joined, lacks
+from harness import case, closed_up_to, eventually, expect, holds, joined, lacks, let_clocks_pass
 
 import compare
 import processes
@@ -54,6 +54,7 @@ def last_write(world):
     nodes = world.cluster(*THREE)
     for n in range(60):
         processes.ask_each({node: f"set contested-{n % 7} {node.name}{n}" for node in nodes})
+    let_clocks_pass()
     nodes[1].ask("set contested-0 last")
     eventually(lambda: all_hold(nodes, "contested-0", "last"), "the last write everywhere")
     expect_agreement(world, nodes, "contested keys")
@@ -127,6 +128,7 @@ def cut_and_heal(world):
     eventually(lambda: all_hold(nodes, "shared", "before"), "the first write everywhere")
     processes.ask_each({node: "cut eu,us" if node.region == "ap" else "cut ap" for node in nodes})
     nodes[0].ask("set shared first")
+    let_clocks_pass()
     nodes[2].ask("set shared second")
     nodes[2].ask("fill 300 50 ap-")
     nodes[1].ask("fill 300 50 us-")
