@@ -62,6 +62,7 @@ bool Shard::walk(WalkId id, std::size_t& bytes, WallMs now, std::vector<Outgoing
     enter_log(walk);
   }
   std::size_t held = limits::slots_per_hold_max;
+  if (walk.next == no_slot) enter_log(walk);  // an origin was first heard of after the last log was visited
   while (walk.log < logs_.size()) {
     if (bytes == 0 || held-- == 0) return false;
     const Slot& slot = slots_[walk.next];

@@ -273,6 +273,21 @@ TEST_CASE("walk: what moves behind it and is dropped there is told as missed", "
   REQUIRE(store.end_walk(id, cursor) == Stamps{{Origin{1}, hlc(5)}});
 }
 
+TEST_CASE("walk: an origin first heard of once all logs are visited is no trap", "[store]") {
+  Store store{{.shards = 1}, self};
+  deliver(store, put_of("a", "v", hlc(1), Origin{1}), at(9));
+  deliver(store, put_of("b", "v", hlc(1), Origin{2}), at(9));
+  const WalkId id = store.begin_walk({});
+  std::vector<Outgoing> sent;
+  REQUIRE_FALSE(store.walk(id, 1, at(9), sent));
+  deliver(store, put_of("b", "w", hlc(2), Origin{1}), at(9));  // behind the walk, whose logs are all empty now
+  deliver(store, put_of("c", "v", hlc(3), Origin{3}), at(9));
+  REQUIRE(store.walk(id, 1'000, at(9), sent));
+  REQUIRE(sent.size() == 3);
+  RingCursor cursor;
+  REQUIRE(store.end_walk(id, cursor).empty());
+}
+
 TEST_CASE("walk: what an unfinished one has not seen is not skipped by its cursor", "[store]") {
   Store store{{.shards = 2}, self};
   store.set("before", "v", ttl, at(1));
