@@ -169,14 +169,20 @@ def poll(what, within, every=0.02):
 
 
 def joined(nodes):
-    """Whether each of these nodes knows exactly these, all alive, and is linked to all the others."""
+    """Whether each of these nodes knows exactly these, all alive, and is linked to all of its region and to
+    somebody in every other."""
     nodes = list(nodes)
     names = sorted(node.name for node in nodes)
+    regions = {node.region for node in nodes}
     for members in ask_each({node: "members" for node in nodes}).values():
         alive = [member for member in members["members"] if member["alive"]]
         if sorted(member["name"] for member in alive) != names:
             return False
-        if not all(member["linked"] or member["self"] for member in alive):
+        own = next(member["region"] for member in alive if member["self"])
+        reached = [member for member in alive if member["linked"] or member["self"]]
+        if sum(member["region"] == own for member in alive) != sum(member["region"] == own for member in reached):
+            return False
+        if {member["region"] for member in reached} != regions:
             return False
     return True
 

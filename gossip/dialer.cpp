@@ -81,7 +81,7 @@ void Dialer::ended(SteadyMs now, LinkId link, bool refused) {
   Target* target = find(link);
   if (target == nullptr) return;
   target->link.reset();
-  target->next = now + (refused ? refused_wait : backoff(target->failures++));
+  target->next = target->rested = now + (refused ? refused_wait : backoff(target->failures++));
 }
 
 void Dialer::is_self(LinkId link) {
@@ -98,15 +98,21 @@ std::vector<std::string> Dialer::take_resolutions(SteadyMs now) {
   return names;
 }
 
-std::vector<std::pair<Address, Origin>> Dialer::due(SteadyMs now) const {
-  std::vector<std::pair<Address, Origin>> due;
+std::vector<Dialer::Due> Dialer::due(SteadyMs now) const {
+  std::vector<Due> due;
   for (const auto& [address, target] : targets_) {
-    if (!target.link && !target.is_self && target.next <= now) due.emplace_back(address, target.origin);
+    if (!target.link && !target.is_self && target.next <= now)
+      due.push_back({address, target.origin, !target.seed.empty()});
   }
   return due;
 }
 
-void Dialer::postpone(SteadyMs now, const Address& address) { targets_[address].next = now + grace; }
+void Dialer::postpone(SteadyMs until, const Address& address) { targets_[address].next = until; }
+
+void Dialer::hurry(SteadyMs now, const Address& address) {
+  const auto it = targets_.find(address);
+  if (it != targets_.end()) it->second.next = std::min(it->second.next, std::max(now, it->second.rested));
+}
 
 SteadyMs Dialer::deadline() const {
   SteadyMs next = SteadyMs::max();

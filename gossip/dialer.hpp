@@ -33,10 +33,18 @@ class Dialer {
 
   /// Seeds to look up now.
   [[nodiscard]] std::vector<std::string> take_resolutions(SteadyMs now);
-  /// Addresses that are due, with whom we expect there (Origin::none: unknown).
-  [[nodiscard]] std::vector<std::pair<Address, Origin>> due(SteadyMs now) const;
-  /// Puts an address off: there is a link with its node already.
-  void postpone(SteadyMs now, const Address& address);
+  /// An address that is due, and whom we expect there (Origin::none: unknown).
+  struct Due {
+    Address address;
+    Origin origin;
+    bool is_seed;
+    friend bool operator==(const Due&, const Due&) = default;
+  };
+  [[nodiscard]] std::vector<Due> due(SteadyMs now) const;
+  /// Puts an address off until then: no link with its node is needed before.
+  void postpone(SteadyMs until, const Address& address);
+  /// A link with the node there is needed now: nothing but the back-off after a failure is waited for.
+  void hurry(SteadyMs now, const Address& address);
   [[nodiscard]] SteadyMs deadline() const;
 
  private:
@@ -52,6 +60,7 @@ class Dialer {
     bool of_member = false;
     bool is_self = false;
     SteadyMs next{};
+    SteadyMs rested{};  // the back-off is over
     unsigned failures = 0;
     std::optional<LinkId> link;
   };

@@ -67,6 +67,7 @@ void Engine::disconnected(Now now, LinkId link, const std::string& reason) {
     state_->log(Severity::debug, "no connection with " + found->remote + ": " + reason);
   }
   state_->forget_link(now, link, false);
+  state_->settle(now);
 }
 
 void Engine::receive(Now now, LinkId from, std::span<const std::byte> payload) {
@@ -78,7 +79,7 @@ void Engine::receive(Now now, LinkId from, std::span<const std::byte> payload) {
   state_->stats.bytes_in += bytes;
   ++state_->stats.frames_in;
   state_->receive(now, *link, payload);
-  if (std::exchange(state_->asking_due, false)) state_->consider_asking(now);
+  state_->settle(now);
 }
 
 void Engine::garbled(Now now, LinkId from, const std::string& reason) {
@@ -112,9 +113,7 @@ SteadyMs Engine::deadline() const {
 
 void Engine::expedite(Now now) {
   state_->begin_round(now, true);
-  for (const LinkId id : state_->link_ids()) {
-    if (Link* link = state_->find(id)) state_->pump(now, *link);
-  }
+  state_->pump_all(now);
 }
 
 void Engine::leave(Now now) { state_->leave(now); }
@@ -152,12 +151,9 @@ Link* Engine::State::established_with(Origin origin, LinkId except) {
 
 void Engine::State::wake(Now now) {
   if (!leaving) dial(now);
-  static_cast<void>(store.take_dirty());  // before the pumps look: a write after this asks for a new wake-up
   if (now.steady >= next_round) upkeep(now);
   if (now.steady >= next_gossip) gossip(now);
-  for (const LinkId id : link_ids()) {
-    if (Link* link = find(id)) pump(now, *link);
-  }
+  pump_all(now);
   if (leaving) finish_leaving(now);
 }
 
@@ -165,18 +161,25 @@ void Engine::State::upkeep(Now now) {
   next_round = now.steady + timing::round_interval;
   check_timeouts(now);
   begin_round(now, false);
-  consider_asking(now);
+  topology_due = asking_due = true;
+  settle(now);
 }
 
 void Engine::State::dial(Now now) {
   for (std::string& name : dialer.take_resolutions(now.steady))
     outputs.emplace_back(Resolve{std::move(name)});
-  for (const auto& [address, origin] : dialer.due(now.steady)) {
+  for (const auto& [address, origin, is_seed] : dialer.due(now.steady)) {
     const Member* member = membership.find(origin);
     const bool is_linked = origin != Origin::none && established_with(origin, LinkId{}) != nullptr;
     const bool is_cut = member != nullptr && cut_regions.contains(member->region);
+    // A seed that is gone is dialled all the same: the way back from a partition that outlived the membership.
+    const bool is_lost_seed = is_seed && standing(now, origin) == Standing::gone;
     if (is_linked || is_cut || links.size() >= limits::links_max) {
-      dialer.postpone(now.steady, address);
+      dialer.postpone(now.steady + timing::dial_again, address);
+      continue;
+    }
+    if (member != nullptr && !is_lost_seed && !wants_link_with(*member)) {
+      dialer.postpone(now.steady + timing::unwanted_wait, address);
       continue;
     }
     const LinkId id{next_link++};
@@ -184,6 +187,7 @@ void Engine::State::dial(Now now) {
     link.id = id;
     link.dialled = true;
     link.remote = address;
+    link.expected = origin;
     link.opened_at = link.heard_at = link.taken_at = now.steady;
     dialer.dialled(address, id);
     outputs.emplace_back(Dial{id, address});
@@ -273,7 +277,9 @@ void Engine::State::forget_link(Now now, LinkId id, bool refused) {
   abandon_walk(it->second);
   if (resync && resync->with == id) abandon_resync();
   dialer.ended(now.steady, id, refused);
+  ingresses.failed(it->second.is_established() ? it->second.peer.origin : it->second.expected, now.steady);
   links.erase(it);
+  topology_due = true;
 }
 
 void Engine::State::begin_life(Now now, const std::string& why) {
@@ -306,7 +312,8 @@ void Engine::State::finish_leaving(Now now) {
   for (const LinkId id : link_ids()) {
     Link& link = *find(id);
     // A link so young that its peer has yet to ask is given the time to.
-    const bool is_awaited = link.out_stream == 0 && now.steady - link.opened_at < timing::first_ask_wait;
+    const bool is_awaited = link.role != Role::none && link.out_stream == 0 &&
+                            now.steady - link.opened_at < timing::first_ask_wait;
     const bool streaming = link.out == Link::Out::walking || link.round_due || link.closing || is_awaited;
     if (link.is_established() && streaming) continue;
     if (link.is_established()) send(link, Goodbye{.reason = "it leaves", .leaving = true});

@@ -1,12 +1,13 @@
 // gossip/engine_state.hpp – the inside of the engine, shared by its sources. Serialised by the engine's owner.
 // engine.cpp drives links and timers, handshake.cpp lets peers in, sender.cpp streams out, receiver.cpp takes
-// in, views.cpp answers questions.
+// in, topology.cpp decides who streams to whom, views.cpp answers questions.
 #pragma once
 
 #include <string>
 
 #include "gossip/dialer.hpp"
 #include "gossip/engine.hpp"
+#include "gossip/ingress.hpp"
 #include "gossip/knowledge.hpp"
 #include "gossip/link.hpp"
 #include "gossip/membership.hpp"
@@ -23,14 +24,18 @@ inline constexpr Ms suspect_after{3'000};
 inline constexpr Ms unreachable_after{10'000};
 inline constexpr Ms behind_before_resync{5'000};
 inline constexpr Ms catch_up_stall{1'000};  // then a fresh node asks the next peer, too
-inline constexpr Ms lag_worth_offering{2'000};
+inline constexpr Ms lag_worth_offering{3'000};
+inline constexpr Ms acknowledged_within{3'000};
 inline constexpr Ms report_wait{1'000};
 inline constexpr Ms first_ask_wait{500};
 inline constexpr Ms refusal_wait{500};
 inline constexpr Ms resync_slack{5'000};  // room for the other's floors to rise during a resync
 inline constexpr Ms member_lifetime{3'600'000};
 inline constexpr Ms member_rewrite{1'200'000};
-inline constexpr Ms rows_linger{10'000};  // rows outlive what they speak of, whatever the clocks
+inline constexpr Ms dial_again{1'000};     // an address whose node is linked, or cut off
+inline constexpr Ms unneeded_max{5'000};   // then a link that nobody streams on is given up
+inline constexpr Ms unwanted_wait{5'000};  // before an address is looked at again
+inline constexpr Ms rows_linger{10'000};   // rows outlive what they speak of, whatever the clocks
 }  // namespace timing
 
 struct Engine::State {
@@ -70,21 +75,38 @@ struct Engine::State {
   void flood(const std::vector<Member>& members, LinkId except);
   void learn_targets(Now now, const Member& member);
 
+  // -- topology.cpp ----------------------------------------------------------------------------------
+  void settle(Now now);
+  void review_topology(Now now);
+  [[nodiscard]] bool is_near(const Link& link) const { return link.peer.region == options.region; }
+  [[nodiscard]] Role role_of(const Link& link) const;
+  [[nodiscard]] Standing standing(Now now, Origin member);
+  [[nodiscard]] bool wants_link_with(const Member& member) const;
+  void drop_if_unneeded(Now now, Link& link);
+  void take_role(Now now, Link& link, Role role);
+  [[nodiscard]] bool relays(const Link& from) const;
+  void begin_relaying(const Link& from);
+  [[nodiscard]] Stamps relayed_closes() const;
+  [[nodiscard]] bool hold_back_uncovered(Link& link, Stamps& closes) const;
+
   // -- sender.cpp ------------------------------------------------------------------------------------
   void begin_round(Now now, bool answer);
+  void acknowledge(Now now, Link& link);
   void send_digest(Now now, Link& link, Ask ask, Hlc resync_up_to = {});
   void start_catch_up(Now now, Link& link, Hlc resync_up_to, bool by_anti_entropy);
   void end_stream(Link& link);
   void stop_stream(Now now, Link& link);
   void abandon_walk(Link& link);
   void pump(Now now, Link& link);
+  void pump_all(Now now);
   void pump_walk(Now now, Link& link);
   void finish_walk(Now now, Link& link);
   void pump_live(Now now, Link& link);
   [[nodiscard]] bool drain_pass(Now now, Link& link);
   [[nodiscard]] bool begin_pass(Link& link);
   void send_records(Link& link, std::vector<crdt::Outgoing>& records, bool resync);
-  void send_round_close(Now now, Link& link, Hlc at);
+  void send_round_close(Now now, Link& link, Stamps closes);
+  void ask_for_report(Now now, Link& link);
   void send_close(Now now, Link& link, Close close);
   [[nodiscard]] bool may_close(Now now, Link& link);
   void consider_offer(Now now, Link& link);
@@ -111,6 +133,7 @@ struct Engine::State {
   Random random;
   Dialer dialer;
   Membership membership;
+  Ingresses ingresses;
   Knowledge knowledge;
   EngineStats stats;
   std::map<LinkId, Link> links;
@@ -123,6 +146,7 @@ struct Engine::State {
     Hlc at;
     std::array<std::uint64_t, crdt::limits::shards_max> heads{};
     std::uint64_t changes = 0;  // ever made, as the heads count them
+    Stamps closes;              // of this node and of those it relays
   } round;
   SteadyMs next_round{};
   SteadyMs next_gossip{};
@@ -131,7 +155,9 @@ struct Engine::State {
   Stamps floors_cache;
   std::uint64_t floors_cache_revision = ~std::uint64_t{0};
 
-  bool asking_due = false;  // something was learned that may let this node ask to be caught up
+  bool asking_due = false;    // something was learned that may let this node ask to be caught up
+  bool topology_due = false;  // links or members have changed
+  bool relaying_due = false;  // something arrived that is to be passed on
   bool ever_caught_up = false;
   bool leaving = false;
   struct Resync {

@@ -93,7 +93,10 @@ void Engine::State::on_established(Now now, Link& link) {
   learn_own_host(now, link.peer.seen_as);
   link.members_sent_at = now.steady;
   send(link, Members{membership.list()});
+  link.needed_at = now.steady;
+  link.role = role_of(link);
   send_digest(now, link, Ask::nothing);
+  topology_due = true;
 }
 
 void Engine::State::on_goodbye(Now now, Link& link, const Goodbye& goodbye) {
@@ -113,7 +116,9 @@ void Engine::State::on_members(Now now, Link& link, const Members& members) {
     learn_targets(now, member);
     news.push_back(member);
   }
-  if (!news.empty()) flood(news, link.id);
+  if (news.empty()) return;
+  flood(news, link.id);
+  topology_due = true;
 }
 
 void Engine::State::learn_targets(Now now, const Member& member) {

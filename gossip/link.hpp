@@ -13,6 +13,7 @@ struct Link {
   LinkId id{};
   bool dialled = false;
   Address remote;
+  Origin expected = Origin::none;  // whom a dial hopes to find
 
   enum class Phase : std::uint8_t { connecting, greeting, established } phase = Phase::connecting;
   SteadyMs opened_at{};
@@ -21,6 +22,9 @@ struct Link {
   std::size_t unsent = 0;  // handed to the transport, not yet taken by the network
   std::uint64_t bytes_in = 0, bytes_out = 0;
   Hello peer;
+  Role role = Role::none;       // what the peer is to this node
+  Role peer_role = Role::none;  // and this node to the peer
+  SteadyMs needed_at{};         // when either streamed to the other
 
   // What the peer told: digests, closes, acknowledgements.
   Stamps peer_closed;
@@ -40,9 +44,11 @@ struct Link {
   bool walk_by_anti_entropy = false;
   std::map<Origin, crdt::Fingerprint> tails_sent;  // of silent origins, beyond what is closed
   crdt::RingCursor cursor;
-  std::optional<Hlc> closing;  // Closes the current pass of the live stream.
-  bool round_due = false;      // A close round waits for the next pass.
-  bool answer_due = false;     // The next close asks for acknowledgements at once.
+  std::optional<Stamps> closing;  // Closes the current pass of the live stream.
+  // Of origins relayed here, from where on: closed over only once the peer has closed as far by itself.
+  Stamps relayed_from;
+  bool round_due = false;   // A close round waits for the next pass.
+  bool answer_due = false;  // The next close asks for acknowledgements at once.
   SteadyMs closed_at{};
   std::uint64_t closed_changes = 0;         // made by the last round that was closed here
   std::optional<SteadyMs> report_asked_at;  // Closes wait for a fresh digest of the peer.
@@ -54,6 +60,10 @@ struct Link {
   std::optional<std::uint32_t> refused_stream;
   SteadyMs asked_at{};
   std::optional<SteadyMs> behind_since;  // We are behind its floors.
+  bool asked_to_relay = false;           // What it was asked for is passed on inside this region.
+  Hlc own_close;                         // The peer's own, as its stream told.
+  Hlc acknowledged;                      // How far the peer was told that it is closed here.
+  Stamps last_closes;                    // What it closed last: acknowledged with the next close.
 
   std::uint64_t peer_ping = 0;
   SteadyMs pinged_at{};

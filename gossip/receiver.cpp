@@ -30,6 +30,7 @@ void Engine::State::receive(Now now, Link& link, std::span<const std::byte> payl
 
 void Engine::State::on_digest(Now now, Link& link, const Digest& digest) {
   asking_due = true;
+  take_role(now, link, digest.role);
   for (const DigestRow& row : digest.rows) {
     if (!row.closed.is_zero()) learn_stamp(link.peer_closed, row.origin, row.closed);
     if (!row.floor.is_zero()) learn_stamp(link.peer_floors, row.origin, row.floor);
@@ -37,6 +38,9 @@ void Engine::State::on_digest(Now now, Link& link, const Digest& digest) {
   if (link.report_asked_at && digest.ask != Ask::report) {
     link.report_asked_at.reset();
     if (link.out == Link::Out::live && !danger(floors(), link.peer_closed).is_zero()) stop_stream(now, link);
+    Stamps closes = relayed_closes();
+    if (link.out == Link::Out::live && hold_back_uncovered(link, closes))
+      start_catch_up(now, link, {}, false);
   }
   if (digest.members_hash != membership.hash() &&
       now.steady - link.members_sent_at >= options.gossip_interval) {
@@ -88,7 +92,7 @@ void Engine::State::on_refused(Now now, Link& link, const Refused& refused) {
 }
 
 crdt::ApplyRules Engine::State::rules_for(const Link& link, bool confirms) {
-  crdt::ApplyRules rules{.confirms = confirms};
+  crdt::ApplyRules rules{.relay = relays(link), .confirms = confirms};
   const Stamps& own = floors();
   rules.floors_revision = floors_cache_revision;
   if (!resync) {
@@ -108,6 +112,7 @@ void Engine::State::on_records(Now now, Link& link, const ReceivedRecords& recei
   const bool confirms = received.resync && resync && resync->with == link.id;
   // The receiver rule: up to `danger` the sender may hold what this node saw overwritten and forgot.
   crdt::ApplyRules rules = rules_for(link, confirms);
+  relaying_due = relaying_due || rules.relay;
   for (const crdt::Incoming& record : received.records) {
     ++stats.records_in;
     if (record.has_value) ++stats.values_in;
@@ -168,6 +173,7 @@ bool Engine::State::take_closes(Now now, Link& link, const Close& close) {
     learn_stamp(link.peer_closed, origin, stamp);
     if (origin != self() && stamp.ms() >= horizon) knowledge.close(origin, stamp, now.steady);
   }
+  link.own_close = std::max(link.own_close, crdt::find_stamp(close.closes, link.peer.origin));
   return true;
 }
 
@@ -179,10 +185,14 @@ void Engine::State::on_close(Now now, Link& link, const Close& close) {
   if (close.pong != 0 && close.pong <= steady && close.held_ms <= steady - close.pong) {
     link.round_trip = std::min(Ms{static_cast<Ms::rep>(steady - close.pong - close.held_ms)}, Ms{60'000});
   }
+  // What this node relays, it relays from here on; noted before it knows what the catch-up closes.
+  if (!skips(link, close.stream) && close.complete && relays(link)) begin_relaying(link);
   if (!skips(link, close.stream) && take_closes(now, link, close)) {
     link.in_stream = close.stream;
+    if (!close.complete) link.last_closes = close.closes;
     if (close.complete) {
-      link.in = Link::In::live;
+      const bool goes_on = link.peer_role != Role::none && relays(link) == link.asked_to_relay;
+      link.in = goes_on ? Link::In::live : Link::In::unasked;
       ever_caught_up = true;
       asking_due = true;
     }
@@ -204,7 +214,8 @@ void Engine::State::consider_asking(Now now) {
     const Hlc behind = danger(link.peer_floors, knowledge.closed());
     if (behind.is_zero()) {
       link.behind_since.reset();
-      if (link.in != Link::In::unasked || (!ever_caught_up && is_served)) continue;
+      if (link.peer_role == Role::none || link.in != Link::In::unasked) continue;
+      if (!ever_caught_up && is_served) continue;
       ask(now, link);
       is_served = true;
       continue;
@@ -224,6 +235,7 @@ void Engine::State::consider_asking(Now now) {
 void Engine::State::ask(Now now, Link& link) {
   link.in = Link::In::asked;
   link.asked_at = now.steady;
+  link.asked_to_relay = relays(link);
   send_digest(now, link, Ask::catch_up);
 }
 
@@ -242,6 +254,7 @@ void Engine::State::begin_resync(Now now, Link& link, Hlc behind) {
   log(Severity::info, "resync with " + link.peer.name + ": writes may have been missed and forgotten there");
   link.in = Link::In::asked;
   link.asked_at = now.steady;
+  link.asked_to_relay = relays(link);
   send_digest(now, link, Ask::resync, resync->up_to);
 }
 

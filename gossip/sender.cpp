@@ -20,27 +20,41 @@ const Stamps& Engine::State::floors() {
 void Engine::State::begin_round(Now now, bool answer) {
   // Ticked before the shards are visited: each write stamped before is at or below the heads found.
   round.at = store.clock().tick(now.wall);
+  round.closes = relayed_closes();
   store.mark_changes(round.heads);
   round.changes = std::accumulate(round.heads.begin(), round.heads.end(), std::uint64_t{0});
   knowledge.close(self(), round.at, now.steady);
+  crdt::raise_stamp(round.closes, self(), round.at);
   for (auto& [id, link] : links) {
-    if (link.out != Link::Out::live) continue;
-    const bool is_near = link.peer.region == options.region;
+    if (link.out != Link::Out::live) {
+      acknowledge(now, link);
+      continue;
+    }
     const bool has_news = round.changes != link.closed_changes;
     const bool is_time = now.steady - link.closed_at >= timing::remote_close_idle;
     link.answer_due = link.answer_due || answer;
-    if (answer || is_near || has_news || is_time || leaving) {
+    if (answer || is_near(link) || has_news || is_time || leaving) {
       link.round_due = true;
       link.closed_changes = round.changes;
     }
   }
 }
 
+/// Tells a peer to which nothing is streamed how far its own stream has come.
+void Engine::State::acknowledge(Now now, Link& link) {
+  if (link.in == Link::In::unasked) return;
+  const bool has_news = knowledge.closed(link.peer.origin) > link.acknowledged;
+  if (!has_news && now.steady - link.closed_at < timing::remote_close_idle) return;
+  link.closed_at = now.steady;
+  send_close(now, link, Close{});
+}
+
 void Engine::State::send_digest(Now now, Link& link, Ask ask, Hlc resync_up_to) {
   // A floor of this node's own may be younger than its last close: told without one that covers it, it
   // would cast doubt on all that this node sends.
   knowledge.close(self(), store.clock().tick(now.wall), now.steady);
-  Digest digest{.full = link.told_closed.empty(), .ask = ask, .resync_up_to = resync_up_to};
+  Digest digest{
+      .full = link.told_closed.empty(), .ask = ask, .resync_up_to = resync_up_to, .role = link.role};
   digest.members_hash = membership.hash();
   for (const auto& [origin, closed] : knowledge.closed()) {
     const Hlc floor = crdt::find_stamp(floors(), origin);
@@ -79,6 +93,7 @@ void Engine::State::stop_stream(Now now, Link& link) {
 void Engine::State::start_catch_up(Now now, Link& link, Hlc resync_up_to, bool by_anti_entropy) {
   end_stream(link);
   link.resume_at.reset();
+  link.relayed_from.clear();  // the walk covers what is here, and the ring what is relayed from now on
   ++link.out_stream;
   ++stats.catch_ups;
   if (!resync_up_to.is_zero()) ++stats.resyncs;
@@ -109,6 +124,13 @@ void Engine::State::pump(Now now, Link& link) {
   if (link.out == Link::Out::live) pump_live(now, link);
 }
 
+void Engine::State::pump_all(Now now) {
+  static_cast<void>(store.take_dirty());  // before the pumps look: a write after this asks for a new wake-up
+  for (const LinkId id : link_ids()) {
+    if (Link* link = find(id)) pump(now, *link);
+  }
+}
+
 void Engine::State::send_records(Link& link, std::vector<crdt::Outgoing>& records, bool resyncing) {
   if (records.empty()) return;
   const auto values = static_cast<std::uint64_t>(std::ranges::count_if(
@@ -135,7 +157,7 @@ void Engine::State::pump_walk(Now now, Link& link) {
 
 void Engine::State::finish_walk(Now now, Link& link) {
   const Stamps missed = store.end_walk(link.walk, link.cursor);
-  link.out = Link::Out::live;
+  link.out = link.role == Role::none ? Link::Out::idle : Link::Out::live;
   const bool resyncing = !link.walk_resync_up_to.is_zero();
   // A stub dropped before the walk came to it: the peer must not be told that it holds what it stood for.
   const Hlc lost = danger(missed, link.peer_closed);
@@ -168,7 +190,7 @@ bool Engine::State::begin_pass(Link& link) {
   }
   if (link.round_due) {
     link.round_due = false;
-    link.closing = round.at;
+    link.closing = is_near(link) ? round.closes : Stamps{{self(), round.at}};
     return true;
   }
   return has_news;
@@ -177,10 +199,11 @@ bool Engine::State::begin_pass(Link& link) {
 bool Engine::State::drain_pass(Now now, Link& link) {
   std::vector<crdt::Outgoing> records;
   std::size_t bytes = limits::records_frame_bytes_target;
+  const auto changes = is_near(link) ? crdt::Changes::own_and_relayed : crdt::Changes::own;
   for (std::size_t shard = 0; shard < store.shard_count(); ++shard) {
     while (!link.cursor.finished(shard)) {
       if (link.unsent >= limits::link_window_bytes) return false;
-      switch (store.drain(shard, link.cursor, crdt::Changes::own, bytes, records)) {
+      switch (store.drain(shard, link.cursor, changes, bytes, records)) {
         case crdt::Drained::lost:
           stop_stream(now, link);
           return false;
@@ -207,24 +230,32 @@ void Engine::State::pump_live(Now now, Link& link) {
 bool Engine::State::may_close(Now now, Link& link) {
   if (danger(floors(), link.peer_closed).is_zero()) return true;
   ++stats.closes_withheld;
-  if (link.report_asked_at) return false;
-  // What is known of the peer may just be old: it reports, and if it really is behind, the stream ends.
-  link.report_asked_at = now.steady;
-  send_digest(now, link, Ask::report);
+  ask_for_report(now, link);
   return false;
 }
 
-void Engine::State::send_round_close(Now now, Link& link, Hlc at) {
+void Engine::State::ask_for_report(Now now, Link& link) {
+  // What is known of the peer may just be old: it reports, and if it really is behind, it is caught up.
+  if (link.report_asked_at) return;
+  link.report_asked_at = now.steady;
+  send_digest(now, link, Ask::report);
+}
+
+void Engine::State::send_round_close(Now now, Link& link, Stamps closes) {
   if (!may_close(now, link)) return;
+  if (hold_back_uncovered(link, closes)) ask_for_report(now, link);
   link.closed_at = now.steady;
-  send_close(now, link, Close{.closes = {{self(), at}}, .answer = std::exchange(link.answer_due, false)});
+  send_close(now, link, Close{.closes = std::move(closes), .answer = std::exchange(link.answer_due, false)});
 }
 
 void Engine::State::send_close(Now now, Link& link, Close close) {
   close.stream = link.out_stream;
-  if (const Hlc known = knowledge.closed(link.peer.origin); !known.is_zero()) {
-    close.acknowledged = {{link.peer.origin, known}};
+  crdt::raise_stamp(link.last_closes, link.peer.origin, {});
+  for (const auto& [origin, closed] : link.last_closes) {
+    if (const Hlc known = knowledge.closed(origin); !known.is_zero())
+      close.acknowledged.emplace_back(origin, known);
   }
+  link.acknowledged = knowledge.closed(link.peer.origin);
   close.wall = now.wall;
   close.ping = static_cast<std::uint64_t>(now.steady.time_since_epoch().count());
   close.pong = std::exchange(link.peer_ping, 0);

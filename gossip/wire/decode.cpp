@@ -98,11 +98,13 @@ Digest decode_one(schema::Digest::Reader from) {
   const auto rows = from.getRows();
   require(rows.size() <= limits::digest_rows_max, "too many origins");
   require(from.getAsk() <= schema::Ask::REPORT, "an unknown wish");
+  require(from.getRole() <= schema::Role::INGRESS, "an unknown role");
   Digest to;
   to.full = from.getFull();
   to.ask = static_cast<Ask>(from.getAsk());
   to.resync_up_to = Hlc{from.getResyncUpTo()};
   to.members_hash = from.getMembersHash();
+  to.role = static_cast<Role>(from.getRole());
   to.rows.reserve(rows.size());
   for (const auto row : rows)
     to.rows.push_back({origin(row.getOrigin()), Hlc{row.getClosed()}, Hlc{row.getFloor()}});

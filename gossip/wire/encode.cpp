@@ -26,6 +26,10 @@ static_assert(static_cast<int>(schema::Ask::RESYNC) == static_cast<int>(Ask::res
 static_assert(static_cast<int>(schema::Ask::STOPPED) == static_cast<int>(Ask::stopped));
 static_assert(static_cast<int>(schema::Ask::REPORT) == static_cast<int>(Ask::report));
 
+static_assert(static_cast<int>(schema::Role::NONE) == static_cast<int>(Role::none));
+static_assert(static_cast<int>(schema::Role::MEMBER) == static_cast<int>(Role::member));
+static_assert(static_cast<int>(schema::Role::INGRESS) == static_cast<int>(Role::ingress));
+
 /// Our own bug, in release too: a frame that every peer would reject would be sent again for ever.
 void insist(bool holds, const char* what) {
   if (holds) return;
@@ -165,6 +169,7 @@ Frame encode_one(const Digest& digest) {
     to.setAsk(static_cast<schema::Ask>(digest.ask));
     to.setResyncUpTo(digest.resync_up_to.raw);
     to.setMembersHash(digest.members_hash);
+    to.setRole(static_cast<schema::Role>(digest.role));
     auto rows = to.initRows(static_cast<unsigned>(digest.rows.size()));
     for (unsigned i = 0; i < rows.size(); ++i) {
       auto row = rows[i];

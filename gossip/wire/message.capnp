@@ -71,6 +71,14 @@ enum Ask {
   report @5;            # Answer with your digest.
 }
 
+enum Role {
+  # What the receiver of a digest is to its sender.
+
+  none @0;              # Not streamed to.
+  member @1;            # Streamed to, for itself.
+  ingress @2;           # Streamed to, and asked to pass it on inside its region.
+}
+
 struct DigestRow {
   origin @0 :UInt64;    # Never 0.
   closed @1 :UInt64;
@@ -83,6 +91,7 @@ struct Digest {
   resyncUpTo @2 :UInt64;
   membersHash @3 :UInt64;
   rows @4 :List(DigestRow);
+  role @5 :Role;
 }
 
 struct Records {

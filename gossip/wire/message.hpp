@@ -72,6 +72,13 @@ enum class Ask : std::uint8_t {
   report,    ///< Answer with your digest: what I know of you is too old to judge by.
 };
 
+/// What the receiver of a digest is to its sender.
+enum class Role : std::uint8_t {
+  none,     ///< Not streamed to.
+  member,   ///< Streamed to, for itself.
+  ingress,  ///< Streamed to, and asked to pass it on inside its region.
+};
+
 struct DigestRow {
   Origin origin{};
   Hlc closed;
@@ -86,6 +93,7 @@ struct Digest {
   Ask ask = Ask::nothing;
   Hlc resync_up_to;
   std::uint64_t members_hash = 0;  ///< Of the sender's membership map, to notice that it differs.
+  Role role = Role::none;
 };
 
 /// Registers of one stream, to be merged in order.

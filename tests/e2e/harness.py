@@ -77,7 +77,7 @@ class World(processes.Nodes):
         return node
 
     def cluster(self, *places, flags=()):
-        """One node for each of `places` ("name@region"), all linked to all."""
+        """One node for each of `places` ("name@region"), joined."""
         nodes = []
         for place in places:
             name, _, region = place.partition("@")

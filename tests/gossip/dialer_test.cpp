@@ -121,7 +121,7 @@ TEST_CASE("dialer: addresses of nobody are forgotten, those of members and seeds
   SECTION("a member whose address a seed has, too") {
     dialer.resolved(start, "a:1", {somewhere});
     dialer.keep_only({});
-    CHECK(dialer.due(start) == std::vector{std::pair{somewhere, peer}});
+    CHECK(dialer.due(start) == std::vector<Dialer::Due>{{somewhere, peer, true}});
   }
   SECTION("what a seed no longer resolves to") {
     dialer.resolved(start, "a:1", {"10.0.0.3:1"});

@@ -92,7 +92,7 @@ TEST_CASE("leave: peers see it, after all that was written before", "[leave]") {
   auto& near = wires.add(joining({&a}));
   auto& far = wires.add(joining({&a, &near}, in_region("far")));
   settle(wires, a, near);
-  settle(wires, a, far);
+  settle_to(wires, a, far);
   for (int i = 0; i < 100; ++i) a.store->set("k" + std::to_string(i), "v", hour, wires.wall(a));
   CHECK_FALSE(a.engine->gone());
   leave(wires, a);
@@ -189,18 +189,18 @@ TEST_CASE("cut: a region is neither dialled nor let in until healed", "[engine]"
   auto& near = wires.add(joining({&a}, in_region("eu")));
   auto& us = wires.add(joining({&a, &near}, in_region("us")));
   auto& asia = wires.add(joining({&a, &near, &us}, in_region("asia")));
-  for (Wires::Node* peer : {&near, &us, &asia}) settle(wires, a, *peer);
+  for (Wires::Node* peer : {&near, &us, &asia}) settle_to(wires, a, *peer);
   wires.act(a, [](Engine& engine, Now now) { engine.cut(now, {"us"}); });
   wires.set(a, "k", "v");
   const auto lost = a.stats().links_lost;
   wires.run(20s);
   CHECK_FALSE(link_between(a, us));
   CHECK(streams(a, near));
-  CHECK(streams(a, asia));
+  CHECK(streams_to(a, asia));
   CHECK(a.stats().links_lost == lost);
   CHECK(std::ranges::count(a.dialled, us.address()) <= 1);
   wires.act(a, [](Engine& engine, Now now) { engine.cut(now, {}); });
-  CHECK(wires.run_until([&] { return streams(a, us); }, 10s));
+  CHECK(wires.run_until([&] { return streams_to(a, us); }, 10s));
   CHECK(wires.get(us, "k") == "v");
 }
 

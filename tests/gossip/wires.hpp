@@ -78,13 +78,15 @@ class Wires {
   std::vector<Arrival> arrivals;
   bool resolves = true;  ///< Seeds of numeric addresses resolve to themselves.
 
-  Node& add(Setup setup = {}) {
+  enum class Listens : std::uint8_t { no, yes };
+
+  Node& add(Setup setup = {}, Listens listens = Listens::yes) {
     auto node = std::make_unique<Node>();
     node->index = nodes_.size();
     const std::string number = std::to_string(node->index + 1);
     node->host = "10.0.0." + number;
     if (setup.engine.name.empty()) setup.engine.name = "n" + number;
-    if (setup.engine.advertise.empty()) setup.engine.advertise = node->address();
+    if (setup.engine.advertise.empty() && listens == Listens::yes) setup.engine.advertise = node->address();
     if (setup.engine.seed == 0) setup.engine.seed = node->index + 1;
     setup.store.hash_seed = crdt::cluster_seed(setup.engine.cluster);
     node->store = std::make_unique<crdt::Store>(setup.store, Origin{1'000 * (node->index + 1)});
@@ -382,6 +384,18 @@ inline bool streams(const Wires::Node& a, const Wires::Node& b) {
   const auto there = link_between(a, b);
   const auto back = link_between(b, a);
   return there && back && there->live_in && there->live_out && back->live_in && back->live_out;
+}
+
+/// What is written at `from` is streamed to `to`.
+inline bool streams_to(const Wires::Node& from, const Wires::Node& to) {
+  const auto there = link_between(from, to);
+  const auto back = link_between(to, from);
+  return there && back && there->live_out && back->live_in;
+}
+inline void settle_to(Wires& wires, const Wires::Node& from, const Wires::Node& to) {
+  if (!wires.run_until([&] { return streams_to(from, to); }, 30s))
+    throw std::logic_error{"the one does not come to stream to the other"};
+  wires.run(2s);
 }
 
 /// Both know each other's writes so far, and stream.

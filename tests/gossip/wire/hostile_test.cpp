@@ -245,6 +245,7 @@ TEST_CASE("hostile: texts, counts and times beyond their bounds are rejected", "
   hello.max_drift = limits::drift_max + Ms{1};
   CHECK(reason(hello) == "a drift out of bounds");
   CHECK(reason(Digest{.ask = static_cast<Ask>(6)}) == "an unknown wish");
+  CHECK(reason(Digest{.role = static_cast<Role>(3)}) == "an unknown role");
 }
 
 TEST_CASE("hostile: stamps of a close ascend by origin", "[wire]") {

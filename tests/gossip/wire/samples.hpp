@@ -85,7 +85,12 @@ inline std::vector<Message> all() {
           Goodbye{.reason = "another cluster", .leaving = true},
           Members{{member(1, false, "[::1]:7400"), member(2, true, "")}},
           Members{},
-          Digest{true, {{origin(9), hlc(3), hlc(1)}, {origin(2), hlc(4), {}}}, Ask::resync, hlc(5), 0xabcdef},
+          Digest{true,
+                 {{origin(9), hlc(3), hlc(1)}, {origin(2), hlc(4), {}}},
+                 Ask::resync,
+                 hlc(5),
+                 0xabcdef,
+                 Role::ingress},
           Digest{},
           Digest{.ask = Ask::report},
           plain_records(5),
@@ -155,7 +160,8 @@ class Text {
     }
   }
   void add(const Digest& m) {
-    line("digest", m.full, static_cast<int>(m.ask), m.resync_up_to.raw, m.members_hash);
+    line("digest", m.full, static_cast<int>(m.ask), m.resync_up_to.raw, m.members_hash,
+         static_cast<int>(m.role));
     for (const DigestRow& row : m.rows) line(n(row.origin), row.closed.raw, row.floor.raw);
   }
   void add(const Records& m) {

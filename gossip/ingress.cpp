@@ -1,0 +1,109 @@
+// gossip/ingress.cpp – see ingress.hpp.
+#include "gossip/ingress.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "gossip/random.hpp"
+
+namespace geolru::gossip {
+namespace {
+
+std::uint64_t weight(Origin self, Origin member) {
+  const std::uint64_t of_member = Random{static_cast<std::uint64_t>(member)}.next();
+  return Random{static_cast<std::uint64_t>(self) ^ of_member}.next();
+}
+
+}  // namespace
+
+void Ingresses::rank(const Membership& membership, Origin self, const std::string& own_region) {
+  if (membership.hash() == ranked_hash_) return;
+  ranked_hash_ = membership.hash();
+  std::map<Address, const Member*> newest;  // of several lives at one address only the last may be there
+  for (const auto& [origin, member] : membership.all()) {
+    if (member.left || member.address.empty() || member.region == own_region) continue;
+    const Member*& last = newest[member.address];
+    if (last == nullptr || last->stamp < member.stamp) last = &member;
+  }
+  ranking_.clear();
+  std::map<Origin, Trial> trials;
+  for (const auto& [address, member] : newest) {
+    ranking_[member->region].push_back(member->origin);
+    if (const auto it = trials_.find(member->origin); it != trials_.end()) trials.insert(*it);
+  }
+  trials_ = std::move(trials);
+  for (auto& [region, ranked] : ranking_) {
+    std::ranges::sort(ranked, std::greater{}, [&](Origin member) { return weight(self, member); });
+  }
+}
+
+void Ingresses::failed(Origin member, SteadyMs now) {
+  if (const auto it = trials_.find(member); it != trials_.end()) it->second.rests_until = now + failed_rest;
+}
+
+void Ingresses::choose(SteadyMs now, const std::set<std::string>& cut,
+                       const std::function<Standing(Origin)>& standing) {
+  for (const auto& [region, ranked] : ranking_) {
+    if (!cut.contains(region)) {
+      choose(now, ranked, standing);
+      continue;
+    }
+    for (const Origin member : ranked) trials_.erase(member);
+  }
+}
+
+void Ingresses::choose(SteadyMs now, const std::vector<Origin>& ranked,
+                       const std::function<Standing(Origin)>& standing) {
+  // While all seem gone, as in a partition, each is tried in turn.
+  std::optional<bool> all_gone;
+  const auto are_all_gone = [&] {
+    if (!all_gone) {
+      all_gone =
+          std::ranges::all_of(ranked, [&](Origin member) { return standing(member) == Standing::gone; });
+    }
+    return *all_gone;
+  };
+  std::size_t count = 0;
+  bool is_settled = false;
+  bool awaits_link = false, awaits_proof = false;  // one that was chosen may yet become sound
+  bool is_stuck = false;
+  for (const Origin member : ranked) {
+    Trial& trial = trials_[member];
+    const bool was_chosen = std::exchange(trial.chosen, false);
+    if (is_settled || count == tries_max) continue;
+    const Standing is = standing(member);
+    const bool has_link = is >= Standing::linked;
+    if (!has_link && (trial.rests_until > now || (is == Standing::gone && !are_all_gone()))) continue;
+    if (!was_chosen && (awaits_proof || (awaits_link && !has_link))) continue;
+    trial.chosen = true;
+    ++count;
+    if (!was_chosen) {
+      trial.since = now;
+      if (member != ranked.front()) ++(is_stuck ? hedges_ : failovers_);
+    }
+    is_settled = is == Standing::sound;
+    is_stuck = is_stuck || is == Standing::linked;
+    if (has_link) {
+      awaits_proof = awaits_proof || now - trial.since < sound_patience;
+    } else {
+      awaits_link = awaits_link || now - trial.since < dial_patience;
+    }
+  }
+  if (count == 0) trials_[ranked.front()].chosen = true;  // all rest: no reason to wait for anybody
+}
+
+bool Ingresses::is_chosen(Origin member) const {
+  const auto it = trials_.find(member);
+  return it != trials_.end() && it->second.chosen;
+}
+
+std::vector<Origin> Ingresses::chosen() const {
+  std::vector<Origin> chosen;
+  for (const auto& [member, trial] : trials_) {
+    if (trial.chosen) chosen.push_back(member);
+  }
+  return chosen;
+}
+
+}  // namespace geolru::gossip

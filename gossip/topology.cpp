@@ -1,0 +1,128 @@
+// gossip/topology.cpp – who streams to whom: each node to every member of its own region and to one ingress in
+// each other region, which relays. Serialised.
+#include <algorithm>
+#include <utility>
+
+#include "gossip/engine_state.hpp"
+
+namespace geolru::gossip {
+
+/// Does what inputs have made due, once they are taken.
+void Engine::State::settle(Now now) {
+  if (std::exchange(topology_due, false) && !leaving) review_topology(now);
+  if (std::exchange(asking_due, false)) consider_asking(now);
+  if (std::exchange(relaying_due, false)) pump_all(now);
+}
+
+void Engine::State::review_topology(Now now) {
+  ingresses.rank(membership, self(), options.region);
+  ingresses.choose(now.steady, cut_regions, [&](Origin member) { return standing(now, member); });
+  stats.ingress_failovers = ingresses.failovers();
+  stats.ingress_hedges = ingresses.hedges();
+  for (const Origin origin : ingresses.chosen()) {
+    if (const Member* member = membership.find(origin)) dialer.hurry(now.steady, member->address);
+  }
+  for (const LinkId id : link_ids()) {
+    Link& link = *find(id);
+    if (!link.is_established()) continue;
+    if (const Role role = role_of(link); role != link.role) {
+      link.role = role;
+      if (!is_near(link)) {
+        const char* what = role == Role::none ? "no more through " : "through ";
+        log(Severity::debug, std::string{"writes enter "} + link.peer.region + ' ' + what + who(link));
+      }
+      // What was sent so far is whole; a peer that is not streamed to any more hears of it by others.
+      if (role == Role::none && !link.walk_by_anti_entropy) end_stream(link);
+      send_digest(now, link, Ask::nothing);
+    }
+    drop_if_unneeded(now, link);
+  }
+  topology_due = false;
+}
+
+Role Engine::State::role_of(const Link& link) const {
+  if (is_near(link)) return Role::member;
+  if (ingresses.is_chosen(link.peer.origin)) return Role::ingress;
+  // Nobody in that region can be dialled, and so be relied on to relay: those who dialled are each streamed to.
+  return ingresses.has_candidates(link.peer.region) ? Role::none : Role::member;
+}
+
+Standing Engine::State::standing(Now now, Origin member) {
+  const Link* link = established_with(member, LinkId{});
+  if (link == nullptr) {
+    const bool is_gone = knowledge.silent_for(member, now.steady) >= timing::unreachable_after;
+    return is_gone ? Standing::gone : Standing::absent;
+  }
+  // A long catch-up acknowledges nothing for a while, but is taken.
+  const bool is_walking =
+      link->out == Link::Out::walking && now.steady - link->taken_at < timing::acknowledged_within;
+  const Hlc acknowledged = crdt::find_stamp(link->peer_closed, self());
+  const bool is_fresh = link->out == Link::Out::live &&
+                        store.clock().now(now.wall) - acknowledged.ms() < timing::acknowledged_within;
+  return is_walking || is_fresh ? Standing::sound : Standing::linked;
+}
+
+bool Engine::State::wants_link_with(const Member& member) const {
+  if (member.region == options.region || ingresses.is_chosen(member.origin)) return true;
+  // Who cannot be dialled, and has no neighbour who can, is reached on the links that it opens itself.
+  return options.advertise.empty() && std::ranges::none_of(membership.all(), [&](const auto& entry) {
+           const Member& other = entry.second;
+           return other.region == options.region && !other.address.empty() && !other.left;
+         });
+}
+
+void Engine::State::drop_if_unneeded(Now now, Link& link) {
+  const bool is_needed = link.role != Role::none || link.peer_role != Role::none ||
+                         link.out != Link::Out::idle || (resync && resync->with == link.id);
+  if (is_needed) link.needed_at = now.steady;
+  if (now.steady - link.needed_at < timing::unneeded_max) return;
+  log(Severity::debug, "hang up on " + who(link) + ": the link is not needed");
+  send(link, Goodbye{.reason = "the link is not needed"});
+  close_link(now, link.id, false);
+}
+
+void Engine::State::take_role(Now now, Link& link, Role role) {
+  const Role before = std::exchange(link.peer_role, role);
+  if (before == role) return;
+  if (resync && resync->with == link.id) return;
+  if (role == Role::none) {
+    link.in = Link::In::unasked;
+  } else if (link.in != Link::In::unasked) {
+    // What is to be relayed is streamed anew: some of it has come already and was kept.
+    ask(now, link);
+  }
+}
+
+bool Engine::State::relays(const Link& from) const {
+  return from.peer_role == Role::ingress && !is_near(from);
+}
+
+void Engine::State::begin_relaying(const Link& from) {
+  // What this node has closed, it may have had from others than this stream, and not passed on.
+  const Origin origin = from.peer.origin;
+  const Hlc start = knowledge.closed(origin);
+  for (auto& [id, link] : links) {
+    if (link.is_established() && is_near(link) && crdt::find_stamp(link.peer_closed, origin) < start)
+      learn_stamp(link.relayed_from, origin, start);
+  }
+}
+
+Stamps Engine::State::relayed_closes() const {
+  Stamps closes;
+  for (const auto& [id, link] : links) {
+    if (link.in == Link::In::live && link.asked_to_relay)
+      crdt::raise_stamp(closes, link.peer.origin, link.own_close);
+  }
+  return closes;
+}
+
+/// Takes out closes that would pass over what the peer may lack. True if there were any.
+bool Engine::State::hold_back_uncovered(Link& link, Stamps& closes) const {
+  std::erase_if(link.relayed_from,
+                [&](const auto& row) { return crdt::find_stamp(link.peer_closed, row.first) >= row.second; });
+  const auto held = std::erase_if(
+      closes, [&](const auto& row) { return !crdt::find_stamp(link.relayed_from, row.first).is_zero(); });
+  return held != 0;
+}
+
+}  // namespace geolru::gossip
