@@ -43,10 +43,11 @@ void show_progress(double done) {
 
 struct Arguments {
   Plan plan;
-  std::string trace_out, duration = "60s", ttl = "10m", seeds = "0..99";
+  std::string trace_out, duration = "60s", ttl = "10m", seeds = "0..99", changes;
   std::vector<std::string> cuts, crashes, restarts;
   unsigned jobs = std::max(1u, std::thread::hardware_concurrency());
   bool json = false;
+  bool shrink = false;
 };
 
 std::unique_ptr<std::ofstream> open_transcript(const Arguments& arguments) {
@@ -97,10 +98,43 @@ void print_problem(const Outcome& outcome) {
   std::cout << "seed " << outcome.seed << ' ' << outcome.problem << '\n';
 }
 
+int run_shrink(const Faults& faults) {
+  unsigned tries = 0;
+  Outcome first, last;
+  const Faults smallest = shrink(faults, {}, [&](const Faults&, const Outcome& outcome) {
+    if (++tries == 1) first = outcome;
+    if (!outcome.ok) last = outcome;
+    if (isatty(STDERR_FILENO) != 0) std::cerr << "\r" << tries << " tries" << std::flush;
+  });
+  if (first.ok) {
+    std::cout << "seed " << faults.seed << " does not fail: nothing to shrink\n";
+    return 2;
+  }
+  const auto size = [](const Faults& f, const Outcome& outcome) {
+    std::cout << "  " << f.describe() << "\n  " << f.active_for.count() / 1000 << " ms";
+    for (const auto& [name, count] : outcome.tally) {
+      if (name == "messages" || name == "writes" || name == "steps checked")
+        std::cout << ", " << count << ' ' << name;
+    }
+    std::cout << '\n';
+  };
+  const Outcome smaller = run_apart(smallest);
+  std::cout << "after " << tries << " tries, from\n";
+  size(faults, first);
+  std::cout << "to\n";
+  size(smallest, smaller);
+  std::cout << "seed " << faults.seed << ' ' << smaller.problem << "\n  replay: geolru-sim --seed "
+            << faults.seed << " --with " << difference(Faults::swarm(faults.seed), smallest) << '\n';
+  return 1;
+}
+
 int run_replay(const Arguments& arguments) {
   const std::uint64_t seed = arguments.plan.seed;
+  Faults faults = Faults::swarm(seed);
+  turn(faults, arguments.changes);
+  if (arguments.shrink) return run_shrink(faults);
   const auto transcript = open_transcript(arguments);
-  const Outcome outcome = run_seed(seed, {.transcript = transcript.get()});
+  const Outcome outcome = run(faults, {.transcript = transcript.get()});
   if (arguments.json) {
     nlohmann::json json{{"seed", seed},
                         {"ok", outcome.ok},
@@ -110,7 +144,7 @@ int run_replay(const Arguments& arguments) {
     std::cout << json.dump(2) << '\n';
     return outcome.ok ? 0 : 1;
   }
-  std::cout << "seed " << seed << ": " << Faults::swarm(seed).describe() << '\n';
+  std::cout << "seed " << seed << ": " << faults.describe() << '\n';
   for (const auto& [name, count] : outcome.tally) std::cout << "  " << name << ": " << count << '\n';
   std::cout << "transcript hash " << outcome.transcript << '\n';
   if (!outcome.ok) print_problem(outcome);
@@ -222,6 +256,11 @@ int run(int argc, char** argv) {
   app.add_flag("--json", arguments.json, "Print the report as JSON");
   auto* trace_out =
       app.add_option("--trace-out", arguments.trace_out, "Write a readable transcript to this file");
+  auto* changes = app.add_option("--with", arguments.changes,
+                                 "NAME=NUMBER[,…]: replays a seed of the swarm with these changed");
+  auto* shrinks = app.add_flag("--shrink", arguments.shrink,
+                               "Reduce a seed that fails to fewer nodes, steps and faults, and print how to "
+                               "replay that");
   bool list = false;
   auto* list_regions = app.add_flag("--list-regions", list, "Print the regions whose distances are known");
   add_plan_options(app, arguments);
@@ -242,7 +281,8 @@ int run(int argc, char** argv) {
   const auto options = app.get_options();
   const bool planned = std::any_of(options.begin(), options.end(), [&](const CLI::Option* option) {
     return option->count() > 0 && option != seed && option != trace_out && option != list_regions &&
-           !option->check_lname("json") && !option->check_lname("help");
+           option != changes && option != shrinks && !option->check_lname("json") &&
+           !option->check_lname("help");
   });
   return seed->count() > 0 && !planned ? run_replay(arguments) : run_plan(arguments);
 }

@@ -83,7 +83,8 @@ void Engine::State::refuse(Now now, Link& link, std::uint32_t stream, const Stam
 }
 
 void Engine::State::on_refused(Now now, Link& link, const Refused& refused) {
-  if (refused.stream != link.out_stream || link.out == Link::Out::idle) return;
+  // It may be the end of a catch-up that is refused: then nothing is streamed any more.
+  if (refused.stream != link.out_stream) return;
   log(Severity::warning, link.peer.name + " refuses a stamp of " +
                              std::to_string(refused.stamp.hlc.ms().time_since_epoch().count()) +
                              " ms: it is too far ahead of its clock");

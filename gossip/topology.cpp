@@ -31,8 +31,9 @@ void Engine::State::review_topology(Now now) {
         const char* what = role == Role::none ? "no more through " : "through ";
         log(Severity::debug, std::string{"writes enter "} + link.peer.region + ' ' + what + who(link));
       }
-      // What was sent so far is whole; a peer that is not streamed to any more hears of it by others.
-      if (role == Role::none && !link.walk_by_anti_entropy) end_stream(link);
+      // A peer that is not streamed to any more hears of it by others. A catch-up goes on to its end: a resync
+      // waits for that.
+      if (role == Role::none && link.out == Link::Out::live) end_stream(link);
       send_digest(now, link, Ask::nothing);
     }
     drop_if_unneeded(now, link);

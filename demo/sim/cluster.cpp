@@ -48,6 +48,7 @@ Cluster::Cluster(const Faults& faults, std::ostream* out) : faults_{faults} {
   transcript_ = std::make_unique<Transcript>(*world_, out);
   nemesis_ = std::make_unique<Nemesis>(*world_, faults, seeds.next());
   users_ = std::make_unique<MixedLoad>(*world_, faults, seeds.next());
+  world_->lose_records(faults.records_lost);
   for (unsigned i = 0; i < faults.nodes; ++i) world_->add(node_spec(faults, i));
   for (NodeId node = 0; node < world_->size(); ++node) world_->start(node);
 }

@@ -2,6 +2,11 @@
 #include "demo/sim/faults.hpp"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
+#include <sstream>
+#include <stdexcept>
+#include <type_traits>
 
 namespace geolru::sim {
 
@@ -74,6 +79,14 @@ void trouble(Faults& f, Random& r) {
   if (r.chance(300)) f.drift_ppm_max = r.pick({100, 1'000, 5'000});
 }
 
+/// Regions large enough to have an ingress that relays, and others to fail over to.
+void grow(Faults& f, Random& r) {
+  if (!r.chance(200)) return;
+  f.nodes = r.pick({8u, 12u});
+  f.regions = r.pick({2u, 3u});
+  f.operations_per_s = std::min(f.operations_per_s, 20u);
+}
+
 }  // namespace
 
 Faults Faults::swarm(std::uint64_t seed) {
@@ -85,7 +98,100 @@ Faults Faults::swarm(std::uint64_t seed) {
   use(f, r);
   network(f, r);
   trouble(f, r);
+  grow(f, r);
   return f;
+}
+
+namespace {
+
+template <typename Number>
+std::int64_t to_number(Number number) {
+  return static_cast<std::int64_t>(number);
+}
+template <typename Rep, typename Period>
+std::int64_t to_number(std::chrono::duration<Rep, Period> time) {
+  return static_cast<std::int64_t>(time.count());
+}
+
+template <auto Member>
+constexpr Knob knob(const char* name, std::int64_t least = 0) {
+  return {name, least, [](const Faults& f) { return to_number(f.*Member); },
+          [](Faults& f, std::int64_t to) {
+            using Number = std::remove_reference_t<decltype(f.*Member)>;
+            f.*Member = static_cast<Number>(to);
+          }};
+}
+
+constexpr std::array all_knobs{
+    knob<&Faults::link_cuts>("link_cuts"),
+    knob<&Faults::one_way_cuts>("one_way_cuts"),
+    knob<&Faults::region_cuts>("region_cuts"),
+    knob<&Faults::resets>("resets"),
+    knob<&Faults::crashes>("crashes"),
+    knob<&Faults::leaves>("leaves"),
+    knob<&Faults::pauses>("pauses"),
+    knob<&Faults::slow_readers>("slow_readers"),
+    knob<&Faults::clock_changes>("clock_changes"),
+    knob<&Faults::skew_max>("skew_ms"),
+    knob<&Faults::jump_max>("jump_ms"),
+    knob<&Faults::drift_ppm_max>("drift_ppm"),
+    knob<&Faults::active_for>("active_us", 100'000),
+    knob<&Faults::nodes>("nodes", 2),
+    knob<&Faults::regions>("regions", 1),
+    knob<&Faults::keys>("keys", 1),
+    knob<&Faults::operations_per_s>("operations_per_s", 1),
+    knob<&Faults::erases>("erases"),
+    knob<&Faults::loads>("loads"),
+    knob<&Faults::clears>("clears"),
+    knob<&Faults::gets>("gets"),
+    knob<&Faults::value_bytes_max>("value_bytes", 16),
+    knob<&Faults::jitter_per_mille>("jitter_per_mille"),
+    knob<&Faults::bytes_per_s>("bytes_per_s"),
+    knob<&Faults::resolve_fails>("resolve_fails"),
+    knob<&Faults::wake_lateness>("wake_lateness_us"),
+    knob<&Faults::one_dial_only>("one_dial_only"),
+    knob<&Faults::same_names>("same_names"),
+    knob<&Faults::skewed_keys>("skewed_keys"),
+    knob<&Faults::shards>("shards", 1),
+    knob<&Faults::records_lost>("records_lost"),
+};
+
+const Knob& find_knob(const std::string& name) {
+  const auto it = std::ranges::find(all_knobs, name, &Knob::name);
+  if (it != all_knobs.end()) return *it;
+  std::string problem = "there is no '" + name + "' to change; there are";
+  for (const Knob& k : all_knobs) problem += std::string{" "} + k.name;
+  throw std::invalid_argument(problem);
+}
+
+}  // namespace
+
+std::span<const Knob> knobs() { return all_knobs; }
+
+void turn(Faults& faults, const std::string& changes) {
+  std::istringstream list{changes};
+  for (std::string change; std::getline(list, change, ',');) {
+    const auto equals = change.find('=');
+    const Knob& k = find_knob(change.substr(0, equals));
+    std::int64_t number = 0;
+    const char* begin = change.data() + (equals == std::string::npos ? change.size() : equals + 1);
+    const char* end = change.data() + change.size();
+    const auto [read, error] = std::from_chars(begin, end, number);
+    if (error != std::errc{} || read != end || number < k.least) {
+      throw std::invalid_argument("'" + change + "' is not " + k.name + "=NUMBER, at least " +
+                                  std::to_string(k.least));
+    }
+    k.set(faults, number);
+  }
+}
+
+std::string difference(const Faults& from, const Faults& to) {
+  std::string changes;
+  for (const Knob& k : all_knobs) {
+    if (k.get(from) == k.get(to)) continue;
+    changes += (changes.empty() ? "" : ",") + std::string{k.name} + '=' + std::to_string(k.get(to));
+  }
+  return changes;
 }
 
 std::string Faults::describe() const {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,11 @@ struct Faults {
   Ms jump_max{0};  ///< … but for sudden jumps, which last until the next change.
   int drift_ppm_max = 0;
 
+  Us active_for{60'000'000};  ///< How long users and faults go on.
+  /// Per mille of the messages with registers that get lost while the closes after them arrive. No network does
+  /// that: it shows that the checker notices.
+  unsigned records_lost = 0;
+
   /// A healthy cluster.
   [[nodiscard]] static Faults none(std::uint64_t seed = 0);
   /// A random cluster, with a random subset of the faults turned on.
@@ -66,5 +72,21 @@ struct Faults {
   /// One line that says what is on.
   [[nodiscard]] std::string describe() const;
 };
+
+/// One number of a Faults by its name, and the least it can be. Times are in the unit that the name ends in.
+struct Knob {
+  const char* name;
+  std::int64_t least;
+  std::int64_t (*get)(const Faults&);
+  void (*set)(Faults&, std::int64_t);
+};
+
+/// Those that make a run smaller when they are turned down; first those that do most.
+[[nodiscard]] std::span<const Knob> knobs();
+
+/// Changes what "NAME=NUMBER[,…]" says. Throws std::invalid_argument.
+void turn(Faults& faults, const std::string& changes);
+/// The changes that lead from one to the other, as `turn` takes them.
+[[nodiscard]] std::string difference(const Faults& from, const Faults& to);
 
 }  // namespace geolru::sim

@@ -39,6 +39,8 @@ Tally tally_of(Cluster& cluster) {
               {"closes withheld", e.closes_withheld},
               {"stamps refused", e.refused_stamps},
               {"links lost", e.links_lost},
+              {"ingress failovers", e.ingress_failovers},
+              {"ingress hedges", e.ingress_hedges},
               {"lives begun", e.lives},
               {"evictions", s.evictions},
               {"expirations", s.expirations},
@@ -105,7 +107,7 @@ struct Child {
   std::string output;
 };
 
-Child spawn(std::uint64_t seed, const SeedOptions& options, pid_t& pid) {
+Child spawn(const Faults& faults, const SeedOptions& options, pid_t& pid) {
   int ends[2];
   if (pipe(ends) != 0) throw std::runtime_error("cannot make a pipe");
   pid = fork();
@@ -113,7 +115,7 @@ Child spawn(std::uint64_t seed, const SeedOptions& options, pid_t& pid) {
   if (pid == 0) {
     close(ends[0]);
     alarm(seed_seconds_max);
-    const std::string packed = pack(run_seed(seed, options));
+    const std::string packed = pack(run(faults, options));
     std::size_t at = 0;
     while (at < packed.size()) {
       const ssize_t n = write(ends[1], packed.data() + at, packed.size() - at);
@@ -123,17 +125,23 @@ Child spawn(std::uint64_t seed, const SeedOptions& options, pid_t& pid) {
     _exit(0);
   }
   close(ends[1]);
-  return {seed, ends[0], {}};
+  return {faults.seed, ends[0], {}};
+}
+
+/// What kind of failure it is: the invariant that does not hold, or how the process ended.
+std::string kind_of(const Outcome& outcome) {
+  const std::string line = outcome.problem.substr(0, outcome.problem.find('\n'));
+  return line.substr(0, line.find(':'));
 }
 
 }  // namespace
 
-Outcome run_seed(std::uint64_t seed, const SeedOptions& options) {
+Outcome run(const Faults& faults, const SeedOptions& options) {
   Outcome outcome;
-  outcome.seed = seed;
-  Cluster cluster{Faults::swarm(seed), options.transcript};
+  outcome.seed = faults.seed;
+  Cluster cluster{faults, options.transcript};
   try {
-    cluster.run_for(options.faults_for);
+    cluster.run_for(faults.active_for);
     cluster.heal();
     if (!cluster.agrees_within(patience(cluster.faults()))) {
       cluster.checker().fail("Agreement", 0, "still no agreement: " + cluster.disagreement());
@@ -150,6 +158,51 @@ Outcome run_seed(std::uint64_t seed, const SeedOptions& options) {
   return outcome;
 }
 
+Outcome run_apart(const Faults& faults, const SeedOptions& options) {
+  pid_t pid = 0;
+  Child child = spawn(faults, options, pid);
+  char buffer[4096];
+  for (ssize_t n = 0; (n = read(child.pipe, buffer, sizeof buffer)) > 0;)
+    child.output.append(buffer, static_cast<std::size_t>(n));
+  int status = 0;
+  waitpid(pid, &status, 0);
+  close(child.pipe);
+  return unpack(child.seed, child.output, status);
+}
+
+Faults shrink(const Faults& faults, const SeedOptions& options,
+              const std::function<void(const Faults&, const Outcome&)>& tried) {
+  const Outcome first = run_apart(faults, options);
+  tried(faults, first);
+  if (first.ok) return faults;
+  Faults smallest = faults;
+  const auto still_fails = [&](const Knob& knob, std::int64_t value) {
+    Faults smaller = smallest;
+    knob.set(smaller, value);
+    const Outcome outcome = run_apart(smaller, options);
+    tried(smaller, outcome);
+    if (outcome.ok || kind_of(outcome) != kind_of(first)) return false;
+    smallest = smaller;
+    return true;
+  };
+  // The least at once, or else by halves; again, as long as anything gave way.
+  for (bool gave_way = true; gave_way;) {
+    gave_way = false;
+    for (const Knob& knob : knobs()) {
+      const std::int64_t before = knob.get(smallest);
+      if (before <= knob.least) continue;
+      if (!still_fails(knob, knob.least)) {
+        for (std::int64_t step = (before - knob.least) / 2; step > before / 16; step /= 2) {
+          while (knob.get(smallest) - step > knob.least && still_fails(knob, knob.get(smallest) - step)) {
+          }
+        }
+      }
+      gave_way = gave_way || knob.get(smallest) < before;
+    }
+  }
+  return smallest;
+}
+
 void run_swarm(std::uint64_t first, std::uint64_t last, unsigned jobs, const SeedOptions& options,
                const std::function<void(const Outcome&)>& done) {
   std::map<pid_t, Child> children;
@@ -157,7 +210,7 @@ void run_swarm(std::uint64_t first, std::uint64_t last, unsigned jobs, const See
   while (next <= last || !children.empty()) {
     while (next <= last && children.size() < jobs) {
       pid_t pid = 0;
-      Child child = spawn(next++, options, pid);
+      Child child = spawn(Faults::swarm(next++), options, pid);
       children.emplace(pid, std::move(child));
     }
     std::vector<pollfd> polls;

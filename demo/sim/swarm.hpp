@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "demo/sim/events.hpp"
+#include "demo/sim/faults.hpp"
 
 namespace geolru::sim {
 
@@ -25,13 +25,19 @@ struct Outcome {
 };
 
 struct SeedOptions {
-  Us faults_for{60s};
   Us quiet_for{15s};
   std::ostream* transcript = nullptr;  ///< As text.
 };
 
-/// One seed in this process: faults, healing, agreement, quiet.
-[[nodiscard]] Outcome run_seed(std::uint64_t seed, const SeedOptions& options = {});
+/// One run in this process: faults, healing, agreement, quiet.
+[[nodiscard]] Outcome run(const Faults& faults, const SeedOptions& options = {});
+/// The same in a process of its own.
+[[nodiscard]] Outcome run_apart(const Faults& faults, const SeedOptions& options = {});
+
+/// Turns a failing run down, one number at a time, as long as the same invariant fails. Calls `tried` after each
+/// attempt. The result is `faults` itself if it does not fail.
+[[nodiscard]] Faults shrink(const Faults& faults, const SeedOptions& options,
+                            const std::function<void(const Faults&, const Outcome&)>& tried);
 
 /// Seeds first .. last in `jobs` processes. Calls `done` for each, in the order they end.
 void run_swarm(std::uint64_t first, std::uint64_t last, unsigned jobs, const SeedOptions& options,

@@ -29,33 +29,39 @@ std::pair<std::uint64_t, std::uint64_t> seeds() {
   return parse_seeds(wanted != nullptr ? wanted : usual);
 }
 
+Faults swarm_for(std::uint64_t seed, Us time) {
+  Faults faults = Faults::swarm(seed);
+  faults.active_for = time;
+  return faults;
+}
+
 }  // namespace
 
 TEST_CASE("cluster: invariants hold under faults, and replicas agree soon after them", "[sim]") {
   const auto wanted = seeds();
   const auto seed = GENERATE_COPY(range(wanted.first, wanted.second + 1));
   INFO("replay: geolru-sim --seed " << seed << "\n" << Faults::swarm(seed).describe());
-  const Outcome outcome = run_seed(seed);
+  const Outcome outcome = run(Faults::swarm(seed));
   INFO(outcome.problem);
   REQUIRE(outcome.ok);
 }
 
 TEST_CASE("simulator: a seed is the same run every time", "[sim]") {
   const auto seed = GENERATE(std::uint64_t{1}, std::uint64_t{17}, std::uint64_t{40});
-  const SeedOptions brief{.faults_for = 20s, .quiet_for = 5s};
-  const Outcome once = run_seed(seed, brief);
-  const Outcome again = run_seed(seed, brief);
+  const SeedOptions brief{.quiet_for = 5s};
+  const Outcome once = run(swarm_for(seed, 20s), brief);
+  const Outcome again = run(swarm_for(seed, 20s), brief);
   REQUIRE(once.transcript == again.transcript);
   REQUIRE(once.tally == again.tally);
-  REQUIRE(run_seed(seed + 1, brief).transcript != once.transcript);
+  REQUIRE(run(swarm_for(seed + 1, 20s), brief).transcript != once.transcript);
 }
 
 TEST_CASE("simulator: writing the transcript changes nothing", "[sim]") {
-  const SeedOptions brief{.faults_for = 5s, .quiet_for = 5s};
+  const SeedOptions brief{.quiet_for = 5s};
   SeedOptions told = brief;
   std::ostringstream text;
   told.transcript = &text;
-  REQUIRE(run_seed(3, brief).transcript == run_seed(3, told).transcript);
+  REQUIRE(run(swarm_for(3, 5s), brief).transcript == run(swarm_for(3, 5s), told).transcript);
   REQUIRE_FALSE(text.str().empty());
 }
 
@@ -91,4 +97,35 @@ TEST_CASE("window: a peer that reads nothing costs a bounded queue, and writers 
   REQUIRE(cluster.world().network().unsent_max() > geolru::crdt::limits::link_window_bytes / 2);
   cluster.heal();
   REQUIRE(cluster.agrees_within(30s));
+}
+
+TEST_CASE("shrink: a failing run gets smaller and fails in the same way", "[sim]") {
+  Faults faults = Faults::swarm(4);
+  faults.records_lost = 200;
+  unsigned tries = 0;
+  const Faults smallest = shrink(faults, {}, [&](const Faults&, const Outcome&) { ++tries; });
+  REQUIRE(tries > 1);
+  const Outcome before = run(faults), after = run(smallest);
+  REQUIRE_FALSE(before.ok);
+  REQUIRE_FALSE(after.ok);
+  REQUIRE(after.problem.substr(0, 20) == before.problem.substr(0, 20));
+  REQUIRE(smallest.nodes < faults.nodes);
+  REQUIRE(smallest.active_for < faults.active_for);
+  // What is printed leads back to it.
+  Faults replayed = Faults::swarm(4);
+  turn(replayed, difference(replayed, smallest));
+  REQUIRE(run(replayed).transcript == after.transcript);
+}
+
+TEST_CASE("shrink: what does not fail is left alone, and changes are read strictly", "[sim]") {
+  const Faults faults = swarm_for(4, 5s);
+  unsigned tries = 0;
+  REQUIRE(difference(faults, shrink(faults, {}, [&](const Faults&, const Outcome&) { ++tries; })).empty());
+  REQUIRE(tries == 1);
+  Faults changed;
+  for (const char* wrong : {"nodes", "nodes=", "nodes=x", "nodes=1", "nodes=3x", "moons=2", "=3"})
+    REQUIRE_THROWS_AS(turn(changed, wrong), std::invalid_argument);
+  turn(changed, "nodes=7,skew_ms=12");
+  REQUIRE(changed.nodes == 7);
+  REQUIRE(changed.skew_max == 12ms);
 }

@@ -207,3 +207,40 @@ TEST_CASE("topology: nodes of a region where nobody listens are each streamed to
   // The two cannot reach each other: anti-entropy by way of others brings it.
   CHECK(wires.run_until([&] { return wires.get(*hidden[1], "up") == "w"; }, 30s));
 }
+
+// Seed 114 of the swarm: the refusal of a resync's last stamp was not heard, and its node waited for ever.
+TEST_CASE("topology: a peer that is not streamed to can refuse what a catch-up brought it", "[topology]") {
+  Wires wires;
+  auto& node = wires.add();
+  auto& ingress = wires.add(joining({&node}, in_region("far")));
+  settle_to(wires, node, ingress);
+  const auto written = wires.set(node, "k", "v");
+  auto& stranger = wires.stranger(node);
+  Hello hello = hello_of(wires, node);
+  hello.region = "far";
+  wires.say(stranger, hello);
+  wires.run(1s);
+  stranger.heard.clear();
+  wires.say(stranger, Digest{.ask = Ask::resync, .resync_up_to = written.hlc});
+  wires.run(10ms);
+  std::uint32_t stream = 0;
+  const auto heard = [&](const auto& wanted) {
+    return std::ranges::any_of(stranger.heard, [&](const Frame& frame) {
+      const auto decoded = decode(payload_of(frame), {hour, geolru::crdt::cluster_seed("default")});
+      const auto* message = std::get_if<Received>(&decoded);
+      return message != nullptr && wanted(*message);
+    });
+  };
+  REQUIRE(heard([&](const Received& message) {
+    const auto* close = std::get_if<Close>(&message);
+    if (close == nullptr || !close->complete) return false;
+    stream = close->stream;
+    return true;
+  }));
+  wires.say(stranger, Refused{.stream = stream, .stamp = written});
+  wires.run(1s);
+  CHECK(heard([](const Received& message) {
+    const auto* digest = std::get_if<Digest>(&message);
+    return digest != nullptr && digest->ask == Ask::stopped && digest->role == Role::none;
+  }));
+}
