@@ -189,7 +189,7 @@ void add_plan_options(CLI::App& app, Arguments& arguments) {
       ->capture_default_str()
       ->group(cluster);
   app.add_option("--nodes-per-region", plan.nodes_per_region, "Nodes in each region")
-      ->check(CLI::Range(1, 50))
+      ->check(CLI::Range(1, 100))
       ->capture_default_str()
       ->group(cluster);
   app.add_option("--capacity-bytes", plan.capacity_bytes, "Of each node, everything included")

@@ -24,6 +24,7 @@ Ms Dialer::backoff(unsigned failures) {
 }
 
 void Dialer::resolved(SteadyMs now, const std::string& seed, const std::vector<Address>& addresses) {
+  deadline_.reset();
   for (Seed& known : seeds_) {
     if (known.name != seed) continue;
     known.asked = false;
@@ -42,6 +43,7 @@ void Dialer::resolved(SteadyMs now, const std::string& seed, const std::vector<A
 }
 
 void Dialer::learn(SteadyMs now, const Address& address, Origin origin, bool waits) {
+  deadline_.reset();
   const auto [it, is_new] = targets_.try_emplace(address);
   if (is_new || it->second.origin != origin) {
     it->second.failures = 0;
@@ -53,6 +55,7 @@ void Dialer::learn(SteadyMs now, const Address& address, Origin origin, bool wai
 }
 
 void Dialer::keep_only(const std::set<Address>& members) {
+  deadline_.reset();
   for (auto it = targets_.begin(); it != targets_.end();) {
     Target& target = it->second;
     target.of_member = members.contains(it->first);
@@ -61,7 +64,10 @@ void Dialer::keep_only(const std::set<Address>& members) {
   }
 }
 
-void Dialer::dialled(const Address& address, LinkId link) { targets_[address].link = link; }
+void Dialer::dialled(const Address& address, LinkId link) {
+  deadline_.reset();
+  targets_[address].link = link;
+}
 
 Dialer::Target* Dialer::find(LinkId link) {
   for (auto& [address, target] : targets_) {
@@ -80,11 +86,13 @@ void Dialer::succeeded(LinkId link, Origin origin) {
 void Dialer::ended(SteadyMs now, LinkId link, bool refused) {
   Target* target = find(link);
   if (target == nullptr) return;
+  deadline_.reset();
   target->link.reset();
   target->next = target->rested = now + (refused ? refused_wait : backoff(target->failures++));
 }
 
 void Dialer::is_self(LinkId link) {
+  deadline_.reset();
   if (Target* target = find(link)) target->is_self = true;
 }
 
@@ -92,6 +100,7 @@ std::vector<std::string> Dialer::take_resolutions(SteadyMs now) {
   std::vector<std::string> names;
   for (Seed& seed : seeds_) {
     if (seed.asked || seed.next > now) continue;
+    deadline_.reset();
     seed.asked = true;
     names.push_back(seed.name);
   }
@@ -100,6 +109,7 @@ std::vector<std::string> Dialer::take_resolutions(SteadyMs now) {
 
 std::vector<Dialer::Due> Dialer::due(SteadyMs now) const {
   std::vector<Due> due;
+  if (deadline() > now) return due;
   for (const auto& [address, target] : targets_) {
     if (!target.link && !target.is_self && target.next <= now)
       due.push_back({address, target.origin, !target.seed.empty()});
@@ -107,14 +117,20 @@ std::vector<Dialer::Due> Dialer::due(SteadyMs now) const {
   return due;
 }
 
-void Dialer::postpone(SteadyMs until, const Address& address) { targets_[address].next = until; }
+void Dialer::postpone(SteadyMs until, const Address& address) {
+  deadline_.reset();
+  targets_[address].next = until;
+}
 
 void Dialer::hurry(SteadyMs now, const Address& address) {
   const auto it = targets_.find(address);
-  if (it != targets_.end()) it->second.next = std::min(it->second.next, std::max(now, it->second.rested));
+  if (it == targets_.end() || it->second.link) return;
+  deadline_.reset();
+  it->second.next = std::min(it->second.next, std::max(now, it->second.rested));
 }
 
 SteadyMs Dialer::deadline() const {
+  if (deadline_) return *deadline_;
   SteadyMs next = SteadyMs::max();
   for (const Seed& seed : seeds_) {
     if (!seed.asked) next = std::min(next, seed.next);
@@ -122,6 +138,7 @@ SteadyMs Dialer::deadline() const {
   for (const auto& [address, target] : targets_) {
     if (!target.link && !target.is_self) next = std::min(next, target.next);
   }
+  deadline_ = next;
   return next;
 }
 

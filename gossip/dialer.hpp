@@ -71,6 +71,7 @@ class Dialer {
   Random random_;
   std::vector<Seed> seeds_;
   std::map<Address, Target> targets_;
+  mutable std::optional<SteadyMs> deadline_;  // unless something has changed since it was worked out
 };
 
 }  // namespace geolru::gossip

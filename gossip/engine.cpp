@@ -143,8 +143,9 @@ std::vector<LinkId> Engine::State::link_ids() const {
 }
 
 Link* Engine::State::established_with(Origin origin, LinkId except) {
-  for (auto& [id, link] : links) {
-    if (id != except && link.is_established() && link.peer.origin == origin) return &link;
+  const auto [first, last] = established.equal_range(origin);
+  for (auto it = first; it != last; ++it) {
+    if (it->second != except) return find(it->second);
   }
   return nullptr;
 }
@@ -160,6 +161,7 @@ void Engine::State::wake(Now now) {
 void Engine::State::upkeep(Now now) {
   next_round = now.steady + timing::round_interval;
   check_timeouts(now);
+  spread_news();
   begin_round(now, false);
   topology_due = asking_due = true;
   settle(now);
@@ -278,6 +280,7 @@ void Engine::State::forget_link(Now now, LinkId id, bool refused) {
   if (resync && resync->with == id) abandon_resync();
   dialer.ended(now.steady, id, refused);
   ingresses.failed(it->second.is_established() ? it->second.peer.origin : it->second.expected, now.steady);
+  std::erase_if(established, [&](const auto& entry) { return entry.second == id; });
   links.erase(it);
   topology_due = true;
 }
@@ -289,7 +292,7 @@ void Engine::State::begin_life(Now now, const std::string& why) {
     Member last = *member;
     last.stamp = store.clock().tick(now.wall);
     last.left = true;
-    if (membership.merge(last, store.clock().now(now.wall))) flood({last}, LinkId{});
+    if (membership.merge(last, store.clock().now(now.wall))) flood({last});
   }
   for (const LinkId id : link_ids()) hang_up(now, id, "it begins a new life");
   Origin fresh = Origin::none;

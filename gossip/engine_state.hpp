@@ -69,10 +69,11 @@ struct Engine::State {
   void on_established(Now now, Link& link);
   bool settle_duplicate(Now now, Link& link);
   void on_goodbye(Now now, Link& link, const Goodbye& goodbye);
-  void on_members(Now now, Link& link, const Members& members);
+  void on_members(Now now, const Members& members);
   void learn_own_host(Now now, const Address& seen_as);
   void write_self(Now now, bool left);
-  void flood(const std::vector<Member>& members, LinkId except);
+  void flood(const std::vector<Member>& members);
+  void spread_news();
   void learn_targets(Now now, const Member& member);
 
   // -- topology.cpp ----------------------------------------------------------------------------------
@@ -137,8 +138,10 @@ struct Engine::State {
   Knowledge knowledge;
   EngineStats stats;
   std::map<LinkId, Link> links;
+  std::multimap<Origin, LinkId> established;  // Invariant: those of `links` that are.
   std::deque<Output> outputs;
   std::set<std::string> cut_regions;
+  std::set<Origin> news;  // members that changed since the last round
   std::uint64_t next_link = 1;
   std::string own_host;  // as a peer sees it
 

@@ -61,6 +61,7 @@ void Engine::State::on_hello(Now now, Link& link, const Hello& hello) {
   }
   if (!link.dialled) greet(now, link);
   link.phase = Link::Phase::established;
+  established.emplace(hello.origin, link.id);
   dialer.succeeded(link.id, hello.origin);
   if (settle_duplicate(now, link)) on_established(now, link);
 }
@@ -105,8 +106,7 @@ void Engine::State::on_goodbye(Now now, Link& link, const Goodbye& goodbye) {
   close_link(now, link.id, !link.is_established());
 }
 
-void Engine::State::on_members(Now now, Link& link, const Members& members) {
-  std::vector<Member> news;
+void Engine::State::on_members(Now now, const Members& members) {
   for (const Member& member : members.members) {
     if (!store.clock().admit(member.stamp, now.wall)) {
       ++stats.refused_stamps;
@@ -114,11 +114,8 @@ void Engine::State::on_members(Now now, Link& link, const Members& members) {
     }
     if (member.origin == self() || !membership.merge(member, store.clock().now(now.wall))) continue;
     learn_targets(now, member);
-    news.push_back(member);
+    news.insert(member.origin);
   }
-  if (news.empty()) return;
-  flood(news, link.id);
-  topology_due = true;
 }
 
 void Engine::State::learn_targets(Now now, const Member& member) {
@@ -132,9 +129,17 @@ void Engine::State::learn_targets(Now now, const Member& member) {
   dialer.learn(now.steady, member.address, member.origin, member.origin < self());
 }
 
-void Engine::State::flood(const std::vector<Member>& members, LinkId except) {
+void Engine::State::spread_news() {
+  std::vector<Member> changed;
+  for (const Origin origin : std::exchange(news, {})) {
+    if (const Member* member = membership.find(origin)) changed.push_back(*member);
+  }
+  if (!changed.empty()) flood(changed);
+}
+
+void Engine::State::flood(const std::vector<Member>& members) {
   for (auto& [id, link] : links) {
-    if (id != except && link.is_established()) send(link, Members{members});
+    if (link.is_established()) send(link, Members{members});
   }
 }
 
@@ -160,7 +165,7 @@ void Engine::State::write_self(Now now, bool left) {
                    .name = options.name,
                    .address = address};
   next_self = now.steady + timing::member_rewrite;
-  if (membership.merge(own, store.clock().now(now.wall))) flood({own}, LinkId{});
+  if (membership.merge(own, store.clock().now(now.wall))) flood({own});
 }
 
 }  // namespace geolru::gossip

@@ -44,17 +44,18 @@ void Ingresses::failed(Origin member, SteadyMs now) {
 
 void Ingresses::choose(SteadyMs now, const std::set<std::string>& cut,
                        const std::function<Standing(Origin)>& standing) {
+  std::set<Origin> chosen;
   for (const auto& [region, ranked] : ranking_) {
-    if (!cut.contains(region)) {
-      choose(now, ranked, standing);
-      continue;
-    }
-    for (const Origin member : ranked) trials_.erase(member);
+    if (!cut.contains(region)) choose(now, ranked, standing, chosen);
+  }
+  for (auto it = trials_.begin(); it != trials_.end();) {
+    it->second.chosen = chosen.contains(it->first);
+    it = it->second.chosen || it->second.rests_until > now ? std::next(it) : trials_.erase(it);
   }
 }
 
 void Ingresses::choose(SteadyMs now, const std::vector<Origin>& ranked,
-                       const std::function<Standing(Origin)>& standing) {
+                       const std::function<Standing(Origin)>& standing, std::set<Origin>& chosen) {
   // While all seem gone, as in a partition, each is tried in turn.
   std::optional<bool> all_gone;
   const auto are_all_gone = [&] {
@@ -69,14 +70,16 @@ void Ingresses::choose(SteadyMs now, const std::vector<Origin>& ranked,
   bool awaits_link = false, awaits_proof = false;  // one that was chosen may yet become sound
   bool is_stuck = false;
   for (const Origin member : ranked) {
-    Trial& trial = trials_[member];
-    const bool was_chosen = std::exchange(trial.chosen, false);
-    if (is_settled || count == tries_max) continue;
+    if (is_settled || count == tries_max) break;
+    const auto it = trials_.find(member);
+    const bool was_chosen = it != trials_.end() && it->second.chosen;
+    const bool rests = it != trials_.end() && it->second.rests_until > now;
     const Standing is = standing(member);
     const bool has_link = is >= Standing::linked;
-    if (!has_link && (trial.rests_until > now || (is == Standing::gone && !are_all_gone()))) continue;
+    if (!has_link && (rests || (is == Standing::gone && !are_all_gone()))) continue;
     if (!was_chosen && (awaits_proof || (awaits_link && !has_link))) continue;
-    trial.chosen = true;
+    Trial& trial = trials_[member];
+    chosen.insert(member);
     ++count;
     if (!was_chosen) {
       trial.since = now;
@@ -90,7 +93,9 @@ void Ingresses::choose(SteadyMs now, const std::vector<Origin>& ranked,
       awaits_link = awaits_link || now - trial.since < dial_patience;
     }
   }
-  if (count == 0) trials_[ranked.front()].chosen = true;  // all rest: no reason to wait for anybody
+  if (count != 0) return;
+  trials_.try_emplace(ranked.front());  // all rest: no reason to wait for anybody
+  chosen.insert(ranked.front());
 }
 
 bool Ingresses::is_chosen(Origin member) const {

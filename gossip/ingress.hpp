@@ -55,11 +55,11 @@ class Ingresses {
     SteadyMs rests_until{};
   };
   void choose(SteadyMs now, const std::vector<Origin>& ranked,
-              const std::function<Standing(Origin)>& standing);
+              const std::function<Standing(Origin)>& standing, std::set<Origin>& chosen);
 
   std::map<std::string, std::vector<Origin>> ranking_;  // by region, the best first; never empty
   std::uint64_t ranked_hash_ = 0;
-  std::map<Origin, Trial> trials_;  // Invariant: only of members in `ranking_`.
+  std::map<Origin, Trial> trials_;  // of those that are chosen or rest
   std::uint64_t failovers_ = 0, hedges_ = 0;
 };
 

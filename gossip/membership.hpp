@@ -27,10 +27,8 @@ class Membership {
   [[nodiscard]] std::uint64_t hash() const { return hash_; }
 
  private:
-  void rehash();
-
   std::map<Origin, Member> members_;
-  std::uint64_t hash_ = 0;
+  std::uint64_t hash_ = 0;  // Invariant: the sum over members_.
 };
 
 }  // namespace geolru::gossip

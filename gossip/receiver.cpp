@@ -21,7 +21,7 @@ void Engine::State::receive(Now now, Link& link, std::span<const std::byte> payl
     hang_up(now, link.id, "it speaks before greeting");
     return;
   }
-  if (const auto* members = std::get_if<Members>(&message)) return on_members(now, link, *members);
+  if (const auto* members = std::get_if<Members>(&message)) return on_members(now, *members);
   if (const auto* digest = std::get_if<Digest>(&message)) return on_digest(now, link, *digest);
   if (const auto* records = std::get_if<ReceivedRecords>(&message)) return on_records(now, link, *records);
   if (const auto* close = std::get_if<Close>(&message)) return on_close(now, link, *close);

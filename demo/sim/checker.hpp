@@ -36,6 +36,7 @@ class Checker final : public Watcher {
   void delivering(NodeId to, NodeId from, const gossip::Received* received, const Frame& frame) override;
   void stepped(NodeId node) override;
   void crashing(NodeId node) override;
+  void clock_changing(NodeId node) override { check_clock(node, views_[node]); }
   void started(NodeId node) override;
 
   /// Looks at all keys of all nodes now.

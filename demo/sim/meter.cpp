@@ -13,15 +13,17 @@ Meter::Meter(World& world, const Checker& checker)
   world_.watch(*this);
 }
 
-void Meter::delivering(NodeId to, NodeId, const gossip::Received* received, const Frame&) {
+void Meter::delivering(NodeId to, NodeId from, const gossip::Received* received, const Frame& frame) {
+  if (!bad_ && world_.region(to) != world_.region(from)) crossings_.bytes += frame->size();
   if (!received) return;
   const auto* records = std::get_if<gossip::ReceivedRecords>(received);
   if (!records) return;
   for (const auto& record : records->records) {
-    const auto held = world_.store(to).peek(record.meta.hash);
-    if (held && held->meta.version() >= record.meta.version()) continue;
     const Write* write = checker_.history().find(record.meta.hash, record.meta.version());
     if (!write || write->made_by == to) continue;
+    count_crossing(to, from, *write);
+    const auto held = world_.store(to).peek(record.meta.hash);
+    if (held && held->meta.version() >= record.meta.version()) continue;
     Pair& pair = pairs_[world_.region(write->made_by) * staleness_.size() + world_.region(to)];
     const Us took = world_.now() - write->made_at;
     if (!bad_ && write->made_at >= good_since_) {
@@ -31,6 +33,13 @@ void Meter::delivering(NodeId to, NodeId, const gossip::Received* received, cons
       pair.late_max = std::max(pair.late_max, took);
     }
   }
+}
+
+void Meter::count_crossing(NodeId to, NodeId from, const Write& write) {
+  const std::size_t region = world_.region(to);
+  if (bad_ || write.made_at < good_since_ || region == world_.region(from)) return;
+  ++crossings_.records;
+  if (crossed_.insert({write.id, region}).second) ++crossings_.writes;
 }
 
 void Meter::bad_times(bool begin) {
@@ -101,6 +110,7 @@ void Meter::fill(Report& report) const {
     }
   }
   report.heals = heals_;
+  report.crossings = crossings_;
 }
 
 }  // namespace geolru::sim

@@ -1,6 +1,8 @@
 // demo/sim/meter.hpp – measures a planned run: how long writes travel, and how stale regions are. Serialised.
 #pragma once
 
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "demo/sim/checker.hpp"
@@ -32,13 +34,16 @@ class Meter final : public Watcher {
   };
 
   void poll_heal(std::size_t index);
+  void count_crossing(NodeId to, NodeId from, const Write& write);
 
   World& world_;
   const Checker& checker_;
   std::vector<Pair> pairs_;  // by region and region
   std::vector<RegionReport> staleness_;
   std::vector<HealReport> heals_;
-  std::vector<crdt::Stamps> known_at_heal_;  // per heal: what each origin had written
+  CrossingReport crossings_;
+  std::set<std::pair<std::uint64_t, std::size_t>> crossed_;  // which write into which region
+  std::vector<crdt::Stamps> known_at_heal_;                  // per heal: what each origin had written
   bool bad_ = false;
   Us good_since_{0};
 };

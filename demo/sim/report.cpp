@@ -65,6 +65,12 @@ void print(std::ostream& out, const Report& r) {
   print_pairs(out, r);
   print_links(out, r);
   out << '\n';
+  if (const CrossingReport& c = r.crossings; c.writes != 0) {
+    row(out, "a write crossed into another region %.3f times on average, at %.0f bytes (%llu crossings)",
+        static_cast<double>(c.records) / static_cast<double>(c.writes),
+        static_cast<double>(c.bytes) / static_cast<double>(c.records),
+        static_cast<unsigned long long>(c.records));
+  }
   for (const HealReport& h : r.heals) {
     if (h.caught_up) {
       row(out, "healed at %.1f s: all nodes held what the others wrote %.1f ms later", ms(h.at) / 1000,
@@ -120,6 +126,8 @@ nlohmann::json to_json(const Report& r) {
   for (const LinkReport& l : r.links) {
     json["links"].push_back({{"from", l.from}, {"to", l.to}, {"messages", l.frames}, {"bytes", l.bytes}});
   }
+  json["crossings"] = {
+      {"registers", r.crossings.records}, {"writes", r.crossings.writes}, {"bytes", r.crossings.bytes}};
   for (const HealReport& h : r.heals) {
     json["heals"].push_back(
         {{"at_ms", ms(h.at)}, {"caught_up", h.caught_up}, {"caught_up_after_ms", ms(h.caught_up_after)}});

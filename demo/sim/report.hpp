@@ -34,6 +34,13 @@ struct LinkReport {
   std::uint64_t frames = 0, bytes = 0;
 };
 
+/// What was sent from one region into another in good times.
+struct CrossingReport {
+  std::uint64_t records = 0;  ///< Registers, whether or not they were news there.
+  std::uint64_t writes = 0;   ///< Of these, the first of its write into that region.
+  std::uint64_t bytes = 0;    ///< Of all frames, digests and closes included.
+};
+
 struct HealReport {
   Us at{0};
   Us caught_up_after{0};  ///< Until all nodes had closed all that was written before the heal.
@@ -48,6 +55,7 @@ struct Report {
   std::vector<PairReport> pairs;
   std::vector<LinkReport> links;
   std::vector<HealReport> heals;
+  CrossingReport crossings;
   std::uint64_t messages = 0, steps_checked = 0, evictions = 0, expirations = 0;
   bool agreed = false;
   Us agreed_after{0};  ///< After the last operation.

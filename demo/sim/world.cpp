@@ -122,7 +122,12 @@ void World::resume_all() {
   for (auto& node : nodes_) node->paused_until = std::min(node->paused_until, now());
 }
 
-void World::set_clock(NodeId id, Us skew, int drift_ppm) { nodes_[id]->clock = {skew, drift_ppm, now()}; }
+void World::set_clock(NodeId id, Us skew, int drift_ppm) {
+  if (up(id)) {
+    for (Watcher* w : watchers_) w->clock_changing(id);
+  }
+  nodes_[id]->clock = {skew, drift_ppm, now()};
+}
 
 void World::cut_regions(std::size_t a, std::size_t b, bool both_ways) {
   for (NodeId x = 0; x < size(); ++x) {

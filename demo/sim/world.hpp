@@ -72,7 +72,8 @@ class Watcher {
   virtual void delivering(NodeId /*to*/, NodeId /*from*/, const gossip::Received*, const Frame&) {}
   /// A node has taken an input and its outputs are carried out.
   virtual void stepped(NodeId) {}
-  virtual void crashing(NodeId) {}  ///< Its store is still there.
+  virtual void crashing(NodeId) {}        ///< Its store is still there.
+  virtual void clock_changing(NodeId) {}  ///< It still shows what it showed.
   virtual void started(NodeId) {}
   virtual void said(NodeId, gossip::Severity, const std::string&) {}
   virtual void happened(const std::string& /*what*/) {}  ///< A fault, for people.

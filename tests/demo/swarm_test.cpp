@@ -3,6 +3,7 @@
 #include <string>
 
 #include "demo/sim/cluster.hpp"
+#include "demo/sim/plan.hpp"
 #include "demo/sim/swarm.hpp"
 #include "tests/catch.hpp"
 
@@ -128,4 +129,16 @@ TEST_CASE("shrink: what does not fail is left alone, and changes are read strict
   turn(changed, "nodes=7,skew_ms=12");
   REQUIRE(changed.nodes == 7);
   REQUIRE(changed.skew_max == 12ms);
+}
+
+TEST_CASE("crossing: in a healthy cluster a write enters each other region once", "[sim]") {
+  Plan plan;
+  plan.seed = 11;
+  plan.regions = {"us-east", "eu-west", "ap-northeast"};
+  plan.nodes_per_region = 4;
+  plan.duration = 20s;
+  const Report report = carry_out(plan, nullptr, [](double) {});
+  REQUIRE(report.good());
+  REQUIRE(report.crossings.writes > 1'000);
+  REQUIRE(report.crossings.records == report.crossings.writes);
 }
