@@ -30,9 +30,6 @@ class Index {
     }
   }
 
-  /// Starts loading the line a look-up of `hash` begins at.
-  void prefetch(KeyHash hash) const { __builtin_prefetch(&entries_[low_bits(hash) & mask()]); }
-
   /// Adds a slot that is not there yet. Throws std::bad_alloc, changing nothing.
   void insert(KeyHash hash, SlotId slot) {
     if ((size_ + 1) * 4 > entries_.size() * 3) grow();

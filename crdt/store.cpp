@@ -221,12 +221,11 @@ bool Store::evict_but(std::size_t preferred, SlotId spare) {
 
 void Store::sweep(std::size_t slots, WallMs wall) {
   const WallMs now = clock_.now(wall);
-  const Ms retention = options_.max_ttl + 2 * options_.max_drift;
   const std::lock_guard upkeep{upkeep_mutex_};
   for (std::size_t shards = shards_.size(); shards > 0 && slots > 0;) {
     const std::size_t step = std::min(slots, limits::slots_per_hold_max);
     const Hold shard{*this, sweep_shard_};
-    const bool done = shard->sweep(now, retention, step);
+    const bool done = shard->sweep(now, options_.retention(), step);
     note_floor(shard->trim_stubs(now));
     slots -= step;
     if (!done) continue;

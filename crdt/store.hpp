@@ -38,6 +38,10 @@ struct StoreOptions {
   std::size_t shards = 0;                  ///< A power of two; 0: by capacity.
   std::optional<std::size_t> stub_slots;   ///< Stub budget in slots; unset: an eighth of the bytes.
   Ms stub_age_min = limits::stub_age_min;  ///< Younger stubs stay, though values have to go for them.
+
+  /// How long a slot is remembered after its stamp, whatever became of its value: nobody can hold, or send, an
+  /// older version that is alive after that, however wrong two clocks may be.
+  [[nodiscard]] Ms retention() const { return max_ttl + 2 * max_drift; }
 };
 
 /// A local write, and whether the loop has to be woken for it.

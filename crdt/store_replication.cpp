@@ -35,7 +35,7 @@ void add(Fingerprint& sum, const Meta& meta, std::uint64_t key) {
 Applied Store::apply(const Incoming& in, AdmittedHlc admitted, const ApplyRules& rules, WallMs wall) {
   const Meta& meta = in.meta;
   const WallMs now = clock_.now(wall);
-  if (admitted.get().ms() + options_.max_ttl + 2 * options_.max_drift <= now) return Applied::forgettable;
+  if (admitted.get().ms() + options_.retention() <= now) return Applied::forgettable;
   const std::size_t index = shard_of(meta.hash);
   Applied applied = Applied::unchanged;
   SlotId held = no_slot;
@@ -148,7 +148,7 @@ Stamps Store::floors() {
     }
   }
   // Whatever was written before then has expired everywhere.
-  const WallMs forgotten = clock_.last().ms() - options_.max_ttl - 2 * options_.max_drift;
+  const WallMs forgotten = clock_.last().ms() - options_.retention();
   std::erase_if(floors, [&](const auto& floor) { return floor.second.ms() <= forgotten; });
   return floors;
 }

@@ -2,12 +2,11 @@
 // one state. Eight bytes make a register.
 #include <algorithm>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
 #include "crdt/store.hpp"
+#include "fuzz/check.hpp"
 
 namespace {
 
@@ -16,14 +15,6 @@ using namespace geolru::crdt;
 constexpr WallMs now{Ms{1'700'000'000'000}};
 constexpr std::size_t register_bytes = 8;
 constexpr std::size_t registers_max = 200;
-
-#define CHECK(claim)                                       \
-  do {                                                     \
-    if (!(claim)) {                                        \
-      std::fprintf(stderr, "does not hold: %s\n", #claim); \
-      std::abort();                                        \
-    }                                                      \
-  } while (false)
 
 struct Write {
   Meta meta;

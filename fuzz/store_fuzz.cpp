@@ -2,14 +2,13 @@
 // newest write of a key or nothing, never past its time, within its bounds. Four bytes make an operation.
 #include <algorithm>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "crdt/store.hpp"
+#include "fuzz/check.hpp"
 
 namespace {
 
@@ -19,14 +18,6 @@ constexpr std::size_t operation_bytes = 4;
 constexpr std::size_t operations_max = 2'000;
 constexpr std::size_t slot_cost = 80;
 constexpr Origin self{9};
-
-#define CHECK(claim)                                       \
-  do {                                                     \
-    if (!(claim)) {                                        \
-      std::fprintf(stderr, "does not hold: %s\n", #claim); \
-      std::abort();                                        \
-    }                                                      \
-  } while (false)
 
 /// What the newest write of a key was.
 struct Newest {

@@ -217,8 +217,7 @@ void Engine::State::check_timeouts(Now now) {
 
 void Engine::State::gossip(Now now) {
   next_gossip = now.steady + options.gossip_interval;
-  const Ms retention = store.options().max_ttl + 2 * store.options().max_drift;
-  const WallMs horizon = store.clock().now(now.wall) - retention - timing::rows_linger;
+  const WallMs horizon = store.clock().now(now.wall) - store.options().retention() - timing::rows_linger;
   knowledge.close(self(), store.clock().tick(now.wall), now.steady);
   knowledge.forget_before(horizon);
   membership.expire(store.clock().now(now.wall));

@@ -168,7 +168,7 @@ bool Engine::State::take_closes(Now now, Link& link, const Close& close) {
     if (!resync || resync->with != link.id) return false;
     end_resync(now, link, close);
   }
-  const Ms retention = store.options().max_ttl + 2 * store.options().max_drift + timing::rows_linger;
+  const Ms retention = store.options().retention() + timing::rows_linger;
   const WallMs horizon = store.clock().now(now.wall) - retention;
   for (const auto& [origin, stamp] : close.closes) {
     learn_stamp(link.peer_closed, origin, stamp);

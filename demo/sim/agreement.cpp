@@ -18,7 +18,7 @@ std::optional<std::string> Checker::unheard(NodeId node, KeyId key) {
   // A clear stands for every older write of a key.
   if (newest->is_clear() && history_.hash(key) != crdt::clear_hash) return std::nullopt;
   const auto& options = store.options();
-  const WallMs kept_until = newest->stamp.hlc.ms() + options.max_ttl + 2 * options.max_drift;
+  const WallMs kept_until = newest->stamp.hlc.ms() + options.retention();
   if (kept_until <= store.clock().now(world_.wall(node))) return std::nullopt;
   if (crdt::find_stamp(store.floors(), newest->stamp.origin) >= newest->stamp.hlc) return std::nullopt;
   return where + describe(node, key) + "; has not heard of " + text(*newest);

@@ -85,7 +85,7 @@ TEST_CASE("apply: a value as of the danger or before is kept as a stub", "[store
 
 TEST_CASE("apply: what has expired is kept as a stub, what nobody remembers not at all", "[store]") {
   Store store{one_shard(), self};
-  const Ms retention = store.options().max_ttl + 2 * store.options().max_drift;
+  const Ms retention = store.options().retention();
   REQUIRE(deliver(store, put_of("k", "v", hlc(0), east, Ms{10}), at(10)) == Applied::stubbed);
   REQUIRE(deliver(store, put_of("l", "v", hlc(0), east, Ms{10}), at(9)) ==
           Applied::stubbed);  // now is at(10)

@@ -379,3 +379,23 @@ TEST_CASE("refusal: a member's stamp too far ahead is not believed, and not pass
   wires.say(stranger, Members{{early}});
   CHECK(a.engine->members(wires.now(a)).size() == 3);
 }
+
+TEST_CASE("backpressure: overwrites while a peer is away cost their keys, not their number", "[stream]") {
+  Wires wires;
+  auto& a = wires.add();
+  auto& b = wires.add(joining({&a}, in_region("far")));
+  settle(wires, a, b);
+  wires.cut(a, b);
+  wires.run(1s);
+  constexpr int overwrites = 1'000'000;
+  constexpr int keys = 100;
+  for (int i = 0; i < overwrites; ++i)
+    a.store->set("k" + std::to_string(i % keys), std::to_string(i), hour, wires.wall(a));
+  const auto before = a.stats().values_out;
+  wires.heal();
+  REQUIRE(wires.run_until([&] { return wires.get(b, "k99") == std::to_string(overwrites - 1); }, 30s));
+  wires.run(5s);
+  for (int i = 0; i < keys; ++i)
+    REQUIRE(wires.get(b, "k" + std::to_string(i)) == std::to_string(overwrites - keys + i));
+  CHECK(a.stats().values_out - before == keys);
+}
