@@ -35,6 +35,9 @@ class HybridClock {
   /// The hybrid clock's present, for expiry: the later of `wall` and everything seen. Never goes back.
   [[nodiscard]] WallMs now(WallMs wall);
 
+  /// Forgets all that was seen, as a new process would: for a node that begins anew, with nothing in its store.
+  void restart(WallMs wall) { last_.store(Hlc::at(wall).raw, std::memory_order_release); }
+
   /// The greatest time ticked, admitted or read so far.
   [[nodiscard]] Hlc last() const { return Hlc{last_.load(std::memory_order_acquire)}; }
 
@@ -43,7 +46,7 @@ class HybridClock {
  private:
   void lift(Hlc to);
 
-  std::atomic<std::uint64_t> last_{0};  // Invariant: never decreases.
+  std::atomic<std::uint64_t> last_{0};  // Invariant: never decreases, but by restart().
   Ms drift_max_;
 };
 

@@ -191,13 +191,27 @@ bool Shard::forget_past_retention(WallMs now, Ms retention, std::size_t& slots) 
       ring_.mark_forgotten(slots_[id], id);
       free_slot(id);
     }
-    if (log.empty() && log.origin() != Origin::none && log.floor().ms() + retention <= now) {
-      log_of_.erase(log.origin());
-      log.reassign(Origin::none);
-      free_logs_.push_back(static_cast<std::uint16_t>(i));
-    }
+    if (log.empty() && log.floor().ms() + retention <= now) retire_log(i);
   }
   return true;
+}
+
+void Shard::forget_everything() {
+  for (SlotId id = 0; id < slots_.end(); ++id) {
+    if (!slots_.in_use(id)) continue;
+    ring_.mark_forgotten(slots_[id], id);
+    free_slot(id);
+  }
+  for (std::size_t i = 0; i < logs_.size(); ++i) retire_log(i);
+  cleared_ = {};
+  sweep_next_ = 0;
+}
+
+void Shard::retire_log(std::size_t log) {
+  if (logs_[log].origin() == Origin::none) return;
+  log_of_.erase(logs_[log].origin());
+  logs_[log].reassign(Origin::none);
+  free_logs_.push_back(static_cast<std::uint16_t>(log));
 }
 
 bool Shard::clear(Version version) {

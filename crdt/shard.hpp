@@ -70,6 +70,8 @@ class Shard {
   /// Forgets slots past retention and takes expired or cleared values away, looking at no more than
   /// `slots` slots. True when it has been all round.
   bool sweep(WallMs now, Ms retention, std::size_t slots);
+  /// Forgets every slot, floor and clear. No walk is under way.
+  void forget_everything();
   /// Notes a clear. True if it is later than the ones before.
   bool clear(Version version);
   [[nodiscard]] Version cleared() const { return cleared_; }
@@ -121,6 +123,7 @@ class Shard {
   void set_value(SlotId id, Block* block);
   void unlink(SlotId id);
   void free_slot(SlotId id);
+  void retire_log(std::size_t log);
   void drop_oldest_stub();
   bool forget_past_retention(WallMs now, Ms retention, std::size_t& slots);
   [[nodiscard]] bool is_visited(const Walk& walk, const Slot& slot) const;

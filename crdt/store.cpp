@@ -136,8 +136,9 @@ Written Store::write(KeyHash key_hash, BlockRef block, Ms ttl, WallMs wall) {
   return written;
 }
 
-std::optional<Written> Store::finish_load(std::string_view key, std::string_view value, Ms ttl, Hlc as_of,
-                                          WallMs wall) {
+std::optional<Written> Store::finish_load(std::string_view key, std::string_view value, Ms ttl,
+                                          const Stamp& begun, WallMs wall) {
+  const Hlc as_of = begun.hlc;
   BlockRef block{Block::make(key, value)};
   const KeyHash key_hash = hash(key);
   const std::size_t index = shard_of(key_hash);
@@ -148,7 +149,8 @@ std::optional<Written> Store::finish_load(std::string_view key, std::string_view
     // What overwrote a load as of a floor or before may be forgotten.
     if (as_of.raw <= floor_max_.load(std::memory_order_acquire)) return std::nullopt;
     if (as_of.raw <= pending_floor_.load(std::memory_order_acquire)) return std::nullopt;
-    const Version version{as_of, self()};
+    const Version version{as_of, begun.origin};
+    if (version.origin != self()) return std::nullopt;
     const SlotId held = shard->find(key_hash);
     if (held != no_slot && shard->version_of(shard->slot(held)) >= version) return std::nullopt;
     if (version <= shard->cleared()) return std::nullopt;

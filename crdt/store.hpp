@@ -130,9 +130,10 @@ class Store {
   Written clear(WallMs wall);
 
   /// The moment a load begins: what its result competes as of.
-  [[nodiscard]] Hlc begin_load(WallMs wall) { return clock_.tick(wall); }
-  /// Stores the result of a load, unless something newer is known or may have been forgotten.
-  std::optional<Written> finish_load(std::string_view key, std::string_view value, Ms ttl, Hlc as_of,
+  [[nodiscard]] Stamp begin_load(WallMs wall) { return {clock_.tick(wall), self()}; }
+  /// Stores the result of a load, unless something newer is known or may have been forgotten, or this node has begun
+  /// another life since.
+  std::optional<Written> finish_load(std::string_view key, std::string_view value, Ms ttl, const Stamp& begun,
                                      WallMs wall);
 
   // -- Replication -----------------------------------------------------------------------------------
@@ -183,6 +184,9 @@ class Store {
 
   /// Gives this node a new life: later writes carry `self`.
   void begin_life(Origin self);
+  /// The same with nothing kept, and the hybrid clock set to `wall`: like a new process. No walk is under way.
+  /// What is written at the same time may be forgotten, too.
+  void begin_from_nothing(Origin self, WallMs wall);
   [[nodiscard]] Origin self() const { return Origin{self_.load(std::memory_order_acquire)}; }
 
   // -- Upkeep and inspection -------------------------------------------------------------------------

@@ -189,6 +189,22 @@ void Store::begin_life(Origin self) {
   for (const auto& shard : shards_) const std::lock_guard lock{shard->mutex};
 }
 
+void Store::begin_from_nothing(Origin self, WallMs wall) {
+  clock_.restart(wall);
+  begin_life(self);  // and after it no write of the old clock is under way
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    const Hold shard{*this, i};
+    shard->forget_everything();
+  }
+  {
+    const std::lock_guard upkeep{upkeep_mutex_};
+    adopted_floors_.clear();
+  }
+  pending_floor_.store(0, std::memory_order_release);
+  floor_max_.store(0, std::memory_order_release);
+  floors_revision_.fetch_add(1, std::memory_order_acq_rel);
+}
+
 Fingerprint Store::tail_fingerprint(Origin origin, Hlc above) {
   Fingerprint sum;
   for (const auto& shard : shards_) {

@@ -46,6 +46,7 @@ class World {
     for (std::size_t i = 0; i < count; ++i) {
       Setup setup = joining(seeds, small_store());
       setup.engine.region = (regions >> i & 1) != 0 ? "far" : "near";
+      region_.push_back(setup.engine.region);
       seeds.push_back(&wires_.add(setup));
     }
     served_.resize(count);
@@ -141,9 +142,9 @@ class World {
     const Load load = loads_.front();
     loads_.erase(loads_.begin());
     Wires::Node& at = *wires_.nodes()[load.node];
-    const auto written = at.store->finish_load(load.key, "loaded", ttl(), load.as_of, wires_.wall(at));
+    const auto written = at.store->finish_load(load.key, "loaded", ttl(), load.begun, wires_.wall(at));
     if (!written) return;
-    note(at.store->hash(load.key), {load.as_of, written->stamp.origin});
+    note(at.store->hash(load.key), {load.begun.hlc, written->stamp.origin});
     wires_.act(at, [](Engine& engine, Now now) { engine.wake(now); });
   }
   void cut() {
@@ -209,9 +210,20 @@ class World {
     newest = std::max(newest, version);
   }
 
+  /// A node whose clock was wrong and is right again has begun from nothing: what it wrote meanwhile is gone.
+  void notice_beginnings(const Wires::Node& at) {
+    auto& [lives, outlier_times] = begun_[at.index];
+    if (std::exchange(lives, at.stats().lives) == at.stats().lives) return;
+    if (std::exchange(outlier_times, at.stats().clock_outlier_times) == at.stats().clock_outlier_times)
+      return;
+    served_[at.index].clear();
+    forgotten_ = true;
+  }
+
   /// No node goes back behind what it has served.
   void look() {
     for (const auto& at : wires_.nodes()) {
+      notice_beginnings(*at);
       at->store->for_each([&](const geolru::crdt::Outgoing& slot) { held_.push_back(slot); });
       for (const auto& slot : held_) {
         if (hostile_ || !at->store->serves(slot, wires_.wall(*at))) continue;
@@ -237,17 +249,31 @@ class World {
   }
 
   void check_agreement() {
+    std::map<KeyHash, Version> agreed;
     for (const auto& at : wires_.nodes()) {
       at->store->for_each([&](const geolru::crdt::Outgoing& slot) { held_.push_back(slot); });
       for (const auto& slot : held_) {
         if (!at->store->serves(slot, wires_.wall(*at))) continue;
-        insist(slot.meta.version() == newest_[slot.meta.hash],
-               "after all was healed an overwritten version is served");
+        const Version served = slot.meta.version();
+        insist(agreed.try_emplace(slot.meta.hash, served).first->second == served,
+               "after all was healed two nodes serve different versions");
+        if (forgotten_) continue;
+        insist(served == newest_[slot.meta.hash], "after all was healed an overwritten version is served");
         insist(slot.meta.version() > cleared_, "after all was healed a cleared version is served");
       }
       held_.clear();
+      std::map<std::string, unsigned> streamed_to;  // members of other regions, by region
       for (const auto& other : wires_.nodes()) {
-        insist(at == other || streams(*at, *other), "after all was healed two nodes do not stream");
+        if (at == other) continue;
+        const std::string& region = region_[other->index];
+        if (region == region_[at->index]) {
+          insist(streams(*at, *other), "after all was healed two nodes of a region do not stream");
+        } else {
+          streamed_to[region] += streams_to(*at, *other) ? 1 : 0;
+        }
+      }
+      for (const auto& [region, count] : streamed_to) {
+        insist(count == 1, "after all was healed a node streams not to one member of another region");
       }
     }
   }
@@ -255,12 +281,16 @@ class World {
   struct Load {
     std::size_t node;
     std::string key;
-    Hlc as_of;
+    Stamp begun;
   };
 
   Input& input_;
   Wires wires_;
   std::vector<std::map<KeyHash, Version>> served_;  // by node
+  std::map<std::size_t, std::pair<std::uint64_t, std::uint64_t>>
+      begun_;  // lives, and clocks found wrong, by node
+  bool forgotten_ = false;
+  std::vector<std::string> region_;  // by node
   std::map<KeyHash, Version> newest_;
   Version cleared_;
   std::vector<Load> loads_;

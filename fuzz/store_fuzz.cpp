@@ -109,9 +109,10 @@ class Pair {
       load_ = store_.begin_load(wall_);
       return;
     }
-    const Hlc as_of = *std::exchange(load_, std::nullopt);
+    const Stamp begun = *std::exchange(load_, std::nullopt);
+    const Hlc as_of = begun.hlc;
     const std::string value = value_for(bytes[2], as_of);
-    if (!store_.finish_load(key, value, Ms{5'000}, as_of, wall_)) return;
+    if (!store_.finish_load(key, value, Ms{5'000}, begun, wall_)) return;
     CHECK((Version{as_of, self} > newest_[key].version));
     CHECK((Version{as_of, self} > cleared_));
     note(key, as_of, self, Ms{5'000}, value);
@@ -144,7 +145,7 @@ class Pair {
   WallMs wall_{Ms{1'700'000'000'000}};
   std::map<std::string, Newest> newest_;
   Version cleared_;
-  std::optional<Hlc> load_;
+  std::optional<Stamp> load_;
   std::size_t largest_ = 0;
   bool twins_ = false;
 };

@@ -18,7 +18,7 @@ Engine::State::State(EngineOptions engine_options, crdt::Store& engine_store, No
       store{engine_store},
       random{options.seed},
       dialer{options.seeds, random.next()} {
-  knowledge.close(self(), store.clock().tick(now.wall), now.steady);
+  close_own(now);
   write_self(now, false);
   next_round = now.steady;
   next_gossip = now.steady + options.gossip_interval;
@@ -161,6 +161,7 @@ void Engine::State::wake(Now now) {
 void Engine::State::upkeep(Now now) {
   next_round = now.steady + timing::round_interval;
   check_timeouts(now);
+  watch_clock(now);
   spread_news();
   begin_round(now, false);
   topology_due = asking_due = true;
@@ -218,7 +219,7 @@ void Engine::State::check_timeouts(Now now) {
 void Engine::State::gossip(Now now) {
   next_gossip = now.steady + options.gossip_interval;
   const WallMs horizon = store.clock().now(now.wall) - store.options().retention() - timing::rows_linger;
-  knowledge.close(self(), store.clock().tick(now.wall), now.steady);
+  close_own(now);
   knowledge.forget_before(horizon);
   membership.expire(store.clock().now(now.wall));
   std::set<Address> addresses;
@@ -284,7 +285,14 @@ void Engine::State::forget_link(Now now, LinkId id, bool refused) {
   topology_due = true;
 }
 
-void Engine::State::begin_life(Now now, const std::string& why) {
+/// All that was written here up to now is in the store: what carries later stamps is yet to come.
+void Engine::State::close_own(Now now) { close_own_at(now, store.clock().tick(now.wall)); }
+
+void Engine::State::close_own_at(Now now, Hlc at) {
+  if (!silent) knowledge.close(self(), at, now.steady);
+}
+
+void Engine::State::begin_life(Now now, const std::string& why, Keep keep) {
   log(Severity::warning, "begin a new life: " + why);
   const Origin old = self();
   if (const Member* member = membership.find(old)) {
@@ -296,8 +304,14 @@ void Engine::State::begin_life(Now now, const std::string& why) {
   for (const LinkId id : link_ids()) hang_up(now, id, "it begins a new life");
   Origin fresh = Origin::none;
   while (fresh == Origin::none) fresh = Origin{random.next()};
-  store.begin_life(fresh);
-  knowledge.close(fresh, store.clock().tick(now.wall), now.steady);
+  if (keep == Keep::everything) {
+    store.begin_life(fresh);
+  } else {
+    store.begin_from_nothing(fresh, now.wall);
+    knowledge = Knowledge{};
+    ever_caught_up = false;
+  }
+  close_own(now);
   ++stats.lives;
   write_self(now, false);
 }

@@ -87,6 +87,7 @@ struct EngineStats {
   std::uint64_t refused_handshakes = 0;
   std::uint64_t catch_ups = 0, resyncs = 0, streams_lost = 0, closes_withheld = 0;
   std::uint64_t links_opened = 0, links_lost = 0, lives = 1;
+  std::uint64_t clock_outlier_times = 0;  ///< This node's clock was found wrong, and it fell silent.
   std::uint64_t ingress_failovers = 0;  ///< Another ingress was chosen, since the best could not be reached.
   std::uint64_t ingress_hedges = 0;     ///< Another was chosen beside one that did not acknowledge.
 };
@@ -142,6 +143,10 @@ class Engine {
   /// closed(o) of every origin known.
   [[nodiscard]] Stamps closed() const;
   [[nodiscard]] const EngineStats& stats() const;
+  /// How far the other nodes' wall clocks are ahead of this one's: the median; negative: behind.
+  [[nodiscard]] Ms clock_offset() const;
+  /// The clock is so far off that nothing is streamed until it is right again.
+  [[nodiscard]] bool clock_is_wrong() const;
   /// Bytes sent and received per peer name, for reports.
   struct LinkView {
     LinkId id{};

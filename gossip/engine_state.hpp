@@ -29,7 +29,8 @@ inline constexpr Ms acknowledged_within{3'000};
 inline constexpr Ms report_wait{1'000};
 inline constexpr Ms first_ask_wait{500};
 inline constexpr Ms refusal_wait{500};
-inline constexpr Ms resync_slack{5'000};  // room for the other's floors to rise during a resync
+inline constexpr Ms clock_right_for{2'000};  // before a node whose clock was wrong begins anew
+inline constexpr Ms resync_slack{5'000};     // room for the other's floors to rise during a resync
 inline constexpr Ms member_lifetime{3'600'000};
 inline constexpr Ms member_rewrite{1'200'000};
 inline constexpr Ms dial_again{1'000};     // an address whose node is linked, or cut off
@@ -57,7 +58,10 @@ struct Engine::State {
   [[nodiscard]] std::vector<LinkId> link_ids() const;
   [[nodiscard]] Link* established_with(Origin origin, LinkId except);
   [[nodiscard]] Origin self() const { return store.self(); }
-  void begin_life(Now now, const std::string& why);
+  enum class Keep : std::uint8_t { everything, nothing };
+  void begin_life(Now now, const std::string& why, Keep keep);
+  void close_own(Now now);
+  void close_own_at(Now now, Hlc at);
   void leave(Now now);
   void finish_leaving(Now now);
 
@@ -89,6 +93,10 @@ struct Engine::State {
   void begin_relaying(const Link& from);
   [[nodiscard]] Stamps relayed_closes() const;
   [[nodiscard]] bool hold_back_uncovered(Link& link, Stamps& closes) const;
+
+  // -- skew_watch.cpp --------------------------------------------------------------------------------
+  void watch_clock(Now now);
+  void fall_silent(Now now, Offset offset);
 
   // -- sender.cpp ------------------------------------------------------------------------------------
   void begin_round(Now now, bool answer);
@@ -161,6 +169,9 @@ struct Engine::State {
   bool asking_due = false;    // something was learned that may let this node ask to be caught up
   bool topology_due = false;  // links or members have changed
   bool relaying_due = false;  // something arrived that is to be passed on
+  Offset clock_offset;
+  bool silent = false;  // this node's clock is wrong, and it streams nothing
+  std::optional<SteadyMs> clock_right_since;
   bool ever_caught_up = false;
   bool leaving = false;
   struct Resync {

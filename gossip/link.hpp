@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "gossip/engine.hpp"
+#include "gossip/skew.hpp"
 
 namespace geolru::gossip {
 
@@ -68,6 +69,8 @@ struct Link {
   std::uint64_t peer_ping = 0;
   SteadyMs pinged_at{};
   Ms round_trip{};
+  std::optional<Offset> offset;  // of the peer's wall clock
+  bool peer_silent = false;      // it streams nothing to anybody
 
   [[nodiscard]] bool is_established() const { return phase == Phase::established; }
 };

@@ -31,6 +31,7 @@ void Engine::State::receive(Now now, Link& link, std::span<const std::byte> payl
 void Engine::State::on_digest(Now now, Link& link, const Digest& digest) {
   asking_due = true;
   take_role(now, link, digest.role);
+  if (std::exchange(link.peer_silent, digest.silent) != digest.silent) topology_due = true;
   for (const DigestRow& row : digest.rows) {
     if (!row.closed.is_zero()) learn_stamp(link.peer_closed, row.origin, row.closed);
     if (!row.floor.is_zero()) learn_stamp(link.peer_floors, row.origin, row.floor);
@@ -130,7 +131,7 @@ void Engine::State::on_records(Now now, Link& link, const ReceivedRecords& recei
     }
     const bool is_news = applied == crdt::Applied::stored || applied == crdt::Applied::stubbed;
     if (is_news && stamp.origin == self() && stamp.hlc > crdt::find_stamp(floors(), self())) {
-      begin_life(now, "somebody else writes as this origin");
+      begin_life(now, "somebody else writes as this origin", Keep::everything);
       return;
     }
     switch (applied) {
@@ -185,6 +186,7 @@ void Engine::State::on_close(Now now, Link& link, const Close& close) {
   const auto steady = static_cast<std::uint64_t>(now.steady.time_since_epoch().count());
   if (close.pong != 0 && close.pong <= steady && close.held_ms <= steady - close.pong) {
     link.round_trip = std::min(Ms{static_cast<Ms::rep>(steady - close.pong - close.held_ms)}, Ms{60'000});
+    link.offset = offset_of(close.wall, now.wall, link.round_trip);
   }
   // What this node relays, it relays from here on; noted before it knows what the catch-up closes.
   if (!skips(link, close.stream) && close.complete && relays(link)) begin_relaying(link);
@@ -224,7 +226,7 @@ void Engine::State::consider_asking(Now now) {
     if (!link.behind_since) link.behind_since = now.steady;
     const bool has_waited =
         !ever_caught_up || now.steady - *link.behind_since >= timing::behind_before_resync;
-    if (link.in == Link::In::live || !has_waited) continue;
+    if (link.in == Link::In::live || !has_waited || link.peer_silent) continue;
     if (least == nullptr || behind < least_behind) {
       least = &link;
       least_behind = behind;

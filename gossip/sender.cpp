@@ -23,7 +23,7 @@ void Engine::State::begin_round(Now now, bool answer) {
   round.closes = relayed_closes();
   store.mark_changes(round.heads);
   round.changes = std::accumulate(round.heads.begin(), round.heads.end(), std::uint64_t{0});
-  knowledge.close(self(), round.at, now.steady);
+  close_own_at(now, round.at);
   crdt::raise_stamp(round.closes, self(), round.at);
   for (auto& [id, link] : links) {
     if (link.out != Link::Out::live) {
@@ -40,9 +40,10 @@ void Engine::State::begin_round(Now now, bool answer) {
   }
 }
 
-/// Tells a peer to which nothing is streamed how far its own stream has come.
+/// Tells a peer to which nothing is streamed how far its own stream has come; and what time it is, to one of two
+/// that fell silent for their clocks.
 void Engine::State::acknowledge(Now now, Link& link) {
-  if (link.in == Link::In::unasked) return;
+  if (!link.is_established() || (link.in == Link::In::unasked && !silent && !link.peer_silent)) return;
   const bool has_news = knowledge.closed(link.peer.origin) > link.acknowledged;
   if (!has_news && now.steady - link.closed_at < timing::remote_close_idle) return;
   link.closed_at = now.steady;
@@ -52,9 +53,12 @@ void Engine::State::acknowledge(Now now, Link& link) {
 void Engine::State::send_digest(Now now, Link& link, Ask ask, Hlc resync_up_to) {
   // A floor of this node's own may be younger than its last close: told without one that covers it, it
   // would cast doubt on all that this node sends.
-  knowledge.close(self(), store.clock().tick(now.wall), now.steady);
-  Digest digest{
-      .full = link.told_closed.empty(), .ask = ask, .resync_up_to = resync_up_to, .role = link.role};
+  close_own(now);
+  Digest digest{.full = link.told_closed.empty(),
+                .ask = ask,
+                .resync_up_to = resync_up_to,
+                .role = link.role,
+                .silent = silent};
   digest.members_hash = membership.hash();
   for (const auto& [origin, closed] : knowledge.closed()) {
     const Hlc floor = crdt::find_stamp(floors(), origin);
@@ -91,6 +95,7 @@ void Engine::State::stop_stream(Now now, Link& link) {
 }
 
 void Engine::State::start_catch_up(Now now, Link& link, Hlc resync_up_to, bool by_anti_entropy) {
+  if (silent) return stop_stream(now, link);
   end_stream(link);
   link.resume_at.reset();
   link.relayed_from.clear();  // the walk covers what is here, and the ring what is relayed from now on
@@ -99,7 +104,7 @@ void Engine::State::start_catch_up(Now now, Link& link, Hlc resync_up_to, bool b
   if (!resync_up_to.is_zero()) ++stats.resyncs;
   // In this order: what is closed was stored before the walk began, and every floor that rises after the
   // walk began is told by its end.
-  knowledge.close(self(), store.clock().tick(now.wall), now.steady);
+  close_own(now);
   link.walk_closes = knowledge.closed();
   link.walk_resync_up_to = resync_up_to;
   link.walk_by_anti_entropy = by_anti_entropy;
@@ -264,7 +269,8 @@ void Engine::State::send_close(Now now, Link& link, Close close) {
 }
 
 void Engine::State::consider_offer(Now now, Link& link) {
-  if (link.out == Link::Out::walking || link.unsent >= limits::link_window_bytes / 2 || link.resume_at)
+  if (silent || link.out == Link::Out::walking || link.unsent >= limits::link_window_bytes / 2 ||
+      link.resume_at)
     return;
   for (const auto& [origin, closed] : knowledge.closed()) {
     const Hlc theirs = crdt::find_stamp(link.peer_closed, origin);

@@ -42,6 +42,7 @@ void Engine::State::review_topology(Now now) {
 }
 
 Role Engine::State::role_of(const Link& link) const {
+  if (silent) return Role::none;
   if (is_near(link)) return Role::member;
   if (ingresses.is_chosen(link.peer.origin)) return Role::ingress;
   // Nobody in that region can be dialled, and so be relied on to relay: those who dialled are each streamed to.
@@ -54,6 +55,7 @@ Standing Engine::State::standing(Now now, Origin member) {
     const bool is_gone = knowledge.silent_for(member, now.steady) >= timing::unreachable_after;
     return is_gone ? Standing::gone : Standing::absent;
   }
+  if (link->peer_silent) return Standing::gone;
   // A long catch-up acknowledges nothing for a while, but is taken.
   const bool is_walking =
       link->out == Link::Out::walking && now.steady - link->taken_at < timing::acknowledged_within;

@@ -69,6 +69,10 @@ Stamps Engine::closed() const { return state_->knowledge.closed(); }
 
 const EngineStats& Engine::stats() const { return state_->stats; }
 
+Ms Engine::clock_offset() const { return state_->clock_offset.middle(); }
+
+bool Engine::clock_is_wrong() const { return state_->silent; }
+
 std::vector<Engine::LinkView> Engine::links() const {
   std::vector<LinkView> views;
   for (const auto& [id, link] : state_->links) {

@@ -78,6 +78,9 @@ void add(Stats& stats, const gossip::EngineStats& engine) {
   stats.links_opened = engine.links_opened;
   stats.links_lost = engine.links_lost;
   stats.lives = engine.lives;
+  stats.ingress_failovers = engine.ingress_failovers;
+  stats.ingress_hedges = engine.ingress_hedges;
+  stats.clock_outlier_times = engine.clock_outlier_times;
 }
 
 }  // namespace
@@ -110,7 +113,11 @@ Stats Cache::stats() const {
   stats.origin = hexadecimal(impl_->store.self());
   add(stats, impl_->store.stats(), gossip::wall_now());
   add(stats, impl_->counters);
-  impl_->loop.ask([&](gossip::Engine& engine, gossip::Now) { add(stats, engine.stats()); });
+  impl_->loop.ask([&](gossip::Engine& engine, gossip::Now) {
+    add(stats, engine.stats());
+    stats.clock_offset = engine.clock_offset();
+    stats.clock_is_wrong = engine.clock_is_wrong();
+  });
   const std::vector<Member> known = members();
   stats.members = static_cast<std::size_t>(std::ranges::count_if(known, &Member::alive));
   stats.members_linked = static_cast<std::size_t>(std::ranges::count_if(known, &Member::linked));

@@ -245,7 +245,7 @@ class Player {
   std::unique_ptr<Checker> checker_;
   Traffic traffic_;
   std::set<std::string> keys_;
-  std::map<std::pair<NodeId, std::string>, Hlc> loads_;
+  std::map<std::pair<NodeId, std::string>, Stamp> loads_;
   std::ostringstream out_;
 };
 

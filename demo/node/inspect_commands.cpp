@@ -96,7 +96,12 @@ Json stats(Node& node, const Arguments&) {
           {"closes_withheld", s.closes_withheld},
           {"links_opened", s.links_opened},
           {"links_lost", s.links_lost},
-          {"lives", s.lives}};
+          {"lives", s.lives},
+          {"ingress_failovers", s.ingress_failovers},
+          {"ingress_hedges", s.ingress_hedges},
+          {"clock_outlier_times", s.clock_outlier_times},
+          {"clock_offset_ms", s.clock_offset.count()},
+          {"clock_is_wrong", s.clock_is_wrong}};
 }
 
 Json links(Node& node, const Arguments&) {

@@ -118,6 +118,15 @@ void Checker::check_life(NodeId node, NodeView& view) {
   const Origin self = world_.store(node).self();
   if (self == view.own.back()) return;
   view.own.push_back(self);
+  const std::uint64_t outlier_times = world_.engine(node).stats().clock_outlier_times;
+  if (std::exchange(view.clock_outlier_times, outlier_times) != outlier_times) {
+    // Its clock was wrong and is right again: it has begun from nothing.
+    NodeView anew;
+    anew.own = view.own;
+    anew.clock = view.clock;
+    anew.clock_outlier_times = outlier_times;
+    view = std::move(anew);
+  }
   write_off(std::nullopt);
 }
 

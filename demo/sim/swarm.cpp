@@ -39,6 +39,7 @@ Tally tally_of(Cluster& cluster) {
               {"closes withheld", e.closes_withheld},
               {"stamps refused", e.refused_stamps},
               {"links lost", e.links_lost},
+              {"clocks found wrong", e.clock_outlier_times},
               {"ingress failovers", e.ingress_failovers},
               {"ingress hedges", e.ingress_hedges},
               {"lives begun", e.lives},

@@ -110,6 +110,7 @@ std::string Transcript::describe(const gossip::Digest& d) const {
   std::string text =
       std::string{d.full ? "full digest" : "digest"} + ", asks " + asks[static_cast<std::size_t>(d.ask)];
   if (!d.resync_up_to.is_zero()) text += " up to " + short_stamp(d.resync_up_to);
+  if (d.silent) text += ", silent";
   if (d.role == gossip::Role::none) text += ", streams nothing";
   if (d.role == gossip::Role::ingress) text += ", wants it passed on";
   for (const auto& row : d.rows) {

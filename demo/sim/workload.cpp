@@ -62,13 +62,13 @@ void MixedLoad::operate(NodeId node) {
 }
 
 void MixedLoad::load(NodeId node, const std::string& key) {
-  const Hlc as_of = world_.begin_load(node);
+  const Stamp begun = world_.begin_load(node);
   const Ms ttl = random_.pick(faults_.ttls);
   const auto takes = 1 + random_.below(static_cast<std::uint64_t>(faults_.load_max.count()) * 1000);
   world_.events().after(
-      Us{static_cast<std::int64_t>(takes)}, [this, node, key, as_of, ttl, life = world_.lives(node)] {
+      Us{static_cast<std::int64_t>(takes)}, [this, node, key, begun, ttl, life = world_.lives(node)] {
         if (!running_ || !world_.up(node) || world_.paused(node) || world_.lives(node) != life) return;
-        if (!world_.finish_load(node, key, ttl, as_of)) ++loads_refused_;
+        if (!world_.finish_load(node, key, ttl, begun)) ++loads_refused_;
       });
 }
 

@@ -195,20 +195,21 @@ void World::clear(NodeId id) {
   note_write(id, {.hash = crdt::clear_hash, .ttl = ttl, .deleted = true, .id = ++last_write_}, written);
 }
 
-Hlc World::begin_load(NodeId id) {
-  const Hlc as_of = store(id).begin_load(wall(id));
+Stamp World::begin_load(NodeId id) {
+  const Stamp begun = store(id).begin_load(wall(id));
   for (Watcher* w : watchers_) w->stepped(id);
-  return as_of;
+  return begun;
 }
 
-bool World::finish_load(NodeId id, const std::string& key, Ms ttl, Hlc as_of, const std::string& text) {
+bool World::finish_load(NodeId id, const std::string& key, Ms ttl, const Stamp& begun,
+                        const std::string& text) {
   const std::uint64_t write = ++last_write_;
-  const auto written = store(id).finish_load(key, value(write, 0, text), ttl, as_of, wall(id));
+  const auto written = store(id).finish_load(key, value(write, 0, text), ttl, begun, wall(id));
   if (!written) {
     for (Watcher* w : watchers_) w->stepped(id);
     return false;
   }
-  note_write(id, {.key = key, .hash = hash(key), .as_of = as_of, .ttl = ttl, .id = write}, *written);
+  note_write(id, {.key = key, .hash = hash(key), .as_of = begun.hlc, .ttl = ttl, .id = write}, *written);
   return true;
 }
 

@@ -130,9 +130,10 @@ class World : private Hosts {
   void set(NodeId node, const std::string& key, Ms ttl, std::size_t bytes = 0, const std::string& text = {});
   void erase(NodeId node, const std::string& key);
   void clear(NodeId node);
-  [[nodiscard]] Hlc begin_load(NodeId node);
+  [[nodiscard]] Stamp begin_load(NodeId node);
   /// False if it was not stored.
-  bool finish_load(NodeId node, const std::string& key, Ms ttl, Hlc as_of, const std::string& text = {});
+  bool finish_load(NodeId node, const std::string& key, Ms ttl, const Stamp& begun,
+                   const std::string& text = {});
   std::optional<std::string> get(NodeId node, const std::string& key);
   /// The write that a value was made by, or 0.
   [[nodiscard]] static std::uint64_t write_id(const std::string& value);

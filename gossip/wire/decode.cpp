@@ -105,6 +105,7 @@ Digest decode_one(schema::Digest::Reader from) {
   to.resync_up_to = Hlc{from.getResyncUpTo()};
   to.members_hash = from.getMembersHash();
   to.role = static_cast<Role>(from.getRole());
+  to.silent = from.getSilent();
   to.rows.reserve(rows.size());
   for (const auto row : rows)
     to.rows.push_back({origin(row.getOrigin()), Hlc{row.getClosed()}, Hlc{row.getFloor()}});

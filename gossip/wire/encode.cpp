@@ -170,6 +170,7 @@ Frame encode_one(const Digest& digest) {
     to.setResyncUpTo(digest.resync_up_to.raw);
     to.setMembersHash(digest.members_hash);
     to.setRole(static_cast<schema::Role>(digest.role));
+    to.setSilent(digest.silent);
     auto rows = to.initRows(static_cast<unsigned>(digest.rows.size()));
     for (unsigned i = 0; i < rows.size(); ++i) {
       auto row = rows[i];

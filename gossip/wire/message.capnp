@@ -92,6 +92,7 @@ struct Digest {
   membersHash @3 :UInt64;
   rows @4 :List(DigestRow);
   role @5 :Role;
+  silent @6 :Bool;      # The sender streams nothing to anybody just now.
 }
 
 struct Records {

@@ -94,6 +94,7 @@ struct Digest {
   Hlc resync_up_to;
   std::uint64_t members_hash = 0;  ///< Of the sender's membership map, to notice that it differs.
   Role role = Role::none;
+  bool silent = false;  ///< The sender streams nothing to anybody just now: its clock is wrong.
 };
 
 /// Registers of one stream, to be merged in order.

@@ -11,35 +11,6 @@ constexpr Origin east{1};
 constexpr Origin west{2};
 constexpr Ms ttl{3'600'000};
 
-StoreOptions one_shard() { return {.shards = 1}; }
-
-/// Everything a store has queued since `cursor`, in the order it would be sent. Moves the cursor on.
-std::vector<Outgoing> drained(Store& store, RingCursor& cursor, Changes which,
-                              Drained expected = Drained::done) {
-  std::vector<Outgoing> out;
-  store.mark_changes(cursor.end);
-  for (std::size_t shard = 0; shard < store.shard_count(); ++shard) {
-    cursor.begin[shard] = cursor.next[shard];
-    std::size_t bytes = 1 << 30;
-    REQUIRE(store.drain(shard, cursor, which, bytes, out) == expected);
-  }
-  return out;
-}
-
-RingCursor cursor_now(Store& store) {
-  RingCursor cursor;
-  store.mark_changes(cursor.next);
-  return cursor;
-}
-
-std::vector<std::string> keys_of(const std::vector<Outgoing>& sent) {
-  std::vector<std::string> keys;
-  for (const Outgoing& each : sent) keys.push_back(each.block ? std::string{each.block->key()} : "stub");
-  return keys;
-}
-
-using Strings = std::vector<std::string>;
-
 TEST_CASE("apply: the later version wins, whichever comes first", "[store]") {
   const std::vector<Write> writes{put_of("k", "east 1", hlc(1), east), put_of("k", "west 1", hlc(1), west),
                                   erase_of("k", hlc(2), east), put_of("k", "west 2", hlc(2), west)};
@@ -155,7 +126,7 @@ TEST_CASE("clear: a local one takes everything, and its register is never evicte
 
 TEST_CASE("load: a set or an erase that races it wins", "[store]") {
   Store store{one_shard(), self};
-  const Hlc as_of = store.begin_load(at(1));
+  const Stamp as_of = store.begin_load(at(1));
   store.set("set", "newer", ttl, at(1));
   store.erase("erased", at(1));
   deliver(store, put_of("remote", "newer", hlc(2), east), at(2));
@@ -172,11 +143,11 @@ TEST_CASE("load: a set or an erase that races it wins", "[store]") {
 
 TEST_CASE("load: it competes as of its beginning and lies in the log at its end", "[store]") {
   Store store{one_shard(), self};
-  const Hlc as_of = store.begin_load(at(1));
+  const Stamp as_of = store.begin_load(at(1));
   const auto written = store.finish_load("k", "loaded", Ms{1'000}, as_of, at(500));
   REQUIRE(written);
   REQUIRE(written->stamp.hlc.ms() == at(500));
-  REQUIRE(store.peek(store.hash("k"))->meta.as_of == as_of);
+  REQUIRE(store.peek(store.hash("k"))->meta.as_of == as_of.hlc);
   REQUIRE(store.ttl("k", at(500)) == Ms{501});
   deliver(store, put_of("k", "raced", hlc(2), east), at(500));
   REQUIRE(value_at(store, "k", at(500)) == "raced");
@@ -184,22 +155,22 @@ TEST_CASE("load: it competes as of its beginning and lies in the log at its end"
 
 TEST_CASE("load: a clear while it runs wins, and so does time", "[store]") {
   Store store{one_shard(), self};
-  const Hlc cleared = store.begin_load(at(1));
+  const Stamp cleared = store.begin_load(at(1));
   store.clear(at(2));
   REQUIRE_FALSE(store.finish_load("k", "loaded", ttl, cleared, at(3)));
-  const Hlc late = store.begin_load(at(4));
+  const Stamp late = store.begin_load(at(4));
   REQUIRE_FALSE(store.finish_load("k", "loaded", Ms{10}, late, at(14)));
   REQUIRE(store.finish_load("k", "loaded", Ms{11}, late, at(14)));
 }
 
 TEST_CASE("load: as of a floor or before it is not stored", "[store]") {
   Store store{one_shard(), self};
-  const Hlc as_of = store.begin_load(at(1));
-  store.set_pending_floor(as_of);
+  const Stamp as_of = store.begin_load(at(1));
+  store.set_pending_floor(as_of.hlc);
   REQUIRE_FALSE(store.finish_load("k", "loaded", ttl, as_of, at(2)));
   store.set_pending_floor({});
   const auto revision = store.floors_revision();
-  store.adopt_floors({{east, as_of}});
+  store.adopt_floors({{east, as_of.hlc}});
   REQUIRE(store.floors_revision() != revision);
   REQUIRE_FALSE(store.finish_load("k", "loaded", ttl, as_of, at(2)));
   REQUIRE(store.finish_load("k", "loaded", ttl, store.begin_load(at(2)), at(2)));
@@ -207,7 +178,7 @@ TEST_CASE("load: as of a floor or before it is not stored", "[store]") {
 
 TEST_CASE("load: what overwrote it may be a stub that was dropped", "[store]") {
   Store store{{.shards = 1, .stub_slots = 0, .stub_age_min = Ms{0}}, self};
-  const Hlc as_of = store.begin_load(at(1));
+  const Stamp as_of = store.begin_load(at(1));
   store.erase("k", at(2));  // dropped at once: there is no room for stubs
   REQUIRE_FALSE(store.peek(store.hash("k")));
   REQUIRE_FALSE(store.finish_load("k", "loaded", ttl, as_of, at(3)));
@@ -269,112 +240,6 @@ TEST_CASE("revive: stubs and values keep their orders around it", "[store]") {
       REQUIRE(stats.live + stats.stubs == held_by(store).size());
     }
   }
-}
-
-TEST_CASE("drain: each key once, at its first place, in its newest version", "[store]") {
-  Store store{one_shard(), self};
-  RingCursor cursor = cursor_now(store);
-  store.set("a", "1", ttl, at(1));
-  store.set("b", "1", ttl, at(1));
-  store.set("a", "2", ttl, at(1));
-  store.erase("c", at(1));
-  const auto sent = drained(store, cursor, Changes::own);
-  REQUIRE(keys_of(sent) == Strings{"a", "b", "stub"});
-  REQUIRE(sent[0].block->value() == "2");
-  REQUIRE(sent[2].meta.deleted);
-  REQUIRE(drained(store, cursor, Changes::own).empty());
-  store.set("a", "3", ttl, at(1));
-  REQUIRE(keys_of(drained(store, cursor, Changes::own)) == Strings{"a"});
-}
-
-TEST_CASE("drain: a link of own writes gets those alone, in whatever version they are now", "[store]") {
-  Store store{one_shard(), self};
-  RingCursor own = cursor_now(store);
-  RingCursor all = own;
-  deliver(store, put_of("relayed", "v", hlc(1), east), at(1), {.relay = true});
-  store.set("both", "mine", ttl, at(1));
-  deliver(store, put_of("both", "theirs", hlc(50), east), at(1), {.relay = true});
-  deliver(store, put_of("silent", "v", hlc(1), east), at(1));
-  const auto sent = drained(store, own, Changes::own);
-  REQUIRE(keys_of(sent) == Strings{"both"});
-  REQUIRE(sent[0].block->value() == "theirs");
-  REQUIRE(keys_of(drained(store, all, Changes::own_and_relayed)) == Strings{"relayed", "both"});
-}
-
-TEST_CASE("drain: a small budget pauses it and loses nothing", "[store]") {
-  Store store{one_shard(), self};
-  RingCursor cursor = cursor_now(store);
-  for (int i = 0; i < 10; ++i) store.set(std::to_string(i), "v", ttl, at(1));
-  store.mark_changes(cursor.end);
-  cursor.begin = cursor.next;
-  std::vector<Outgoing> sent;
-  std::size_t bytes = 1;
-  for (std::size_t calls = 0; store.drain(0, cursor, Changes::own, bytes, sent) == Drained::more; bytes = 1) {
-    REQUIRE(bytes == 0);
-    REQUIRE(sent.size() == ++calls);
-  }
-  REQUIRE(sent.size() == 10);
-  REQUIRE(cursor.finished(0));
-}
-
-TEST_CASE("drain: it is lost once the ring has gone round, not before", "[store]") {
-  Store store{{.capacity_bytes = 4096, .shards = 1}, self};
-  const std::size_t events = limits::ring_events_min;
-  RingCursor cursor = cursor_now(store);
-  for (std::size_t i = 0; i < events; ++i) store.set("k", "v", ttl, at(1));
-  RingCursor late = cursor;
-  REQUIRE(drained(store, cursor, Changes::own).size() == 1);
-  store.set("k", "v", ttl, at(1));
-  REQUIRE(drained(store, cursor, Changes::own).size() == 1);
-  drained(store, late, Changes::own, Drained::lost);
-}
-
-TEST_CASE("drain: it is lost when a queued key was dropped, and only for links that wanted it", "[store]") {
-  Store store{{.shards = 1, .stub_slots = 0, .stub_age_min = Ms{0}}, self};
-  RingCursor own = cursor_now(store);
-  RingCursor all = own;
-  deliver(store, erase_of("k", hlc(1), east), at(1), {.relay = true});
-  REQUIRE_FALSE(store.peek(store.hash("k")));
-  REQUIRE(drained(store, own, Changes::own).empty());
-  drained(store, all, Changes::own_and_relayed, Drained::lost);
-}
-
-TEST_CASE("drain: what is past retention is not missed", "[store]") {
-  Store store{{.max_ttl = Ms{1'000}, .shards = 1}, self};
-  RingCursor cursor = cursor_now(store);
-  store.set("k", "v", Ms{1'000}, at(0));
-  store.sweep(1'000, at(2'000));
-  REQUIRE_FALSE(store.peek(store.hash("k")));
-  REQUIRE(drained(store, cursor, Changes::own).empty());
-}
-
-TEST_CASE("drain: what has expired meanwhile goes out as a stub", "[store]") {
-  Store store{one_shard(), self};
-  RingCursor cursor = cursor_now(store);
-  store.set("k", "v", Ms{10}, at(0));
-  (void)store.clock().now(at(10));
-  REQUIRE(keys_of(drained(store, cursor, Changes::own)) == Strings{"stub"});
-}
-
-TEST_CASE("changes: the first write after the dirt was taken asks for a wake-up", "[store]") {
-  Store store{{.shards = 4}, self};
-  REQUIRE(store.set("a", "v", ttl, at(1)).wake);
-  for (int i = 0; i < 50; ++i) REQUIRE_FALSE(store.set(std::to_string(i), "v", ttl, at(1)).wake);
-  REQUIRE(store.take_dirty() == 0b1111);
-  REQUIRE(store.take_dirty() == 0);
-  deliver(store, put_of("b", "v", hlc(1), east), at(1));
-  REQUIRE(store.take_dirty() == 0);
-  deliver(store, put_of("b", "v", hlc(1), east), at(1), {.relay = true});
-  REQUIRE(store.take_dirty() != 0);
-  REQUIRE(store.set("a", "v", ttl, at(1)).wake);
-}
-
-TEST_CASE("changes: a store that is not replicated queues nothing and wakes nobody", "[store]") {
-  Store store{{.replicated = false, .shards = 1}, self};
-  RingCursor cursor = cursor_now(store);
-  REQUIRE_FALSE(store.set("k", "v", ttl, at(1)).wake);
-  REQUIRE(store.take_dirty() == 0);
-  REQUIRE(drained(store, cursor, Changes::own).empty());
 }
 
 TEST_CASE("fingerprint: equal for equal contents, whatever the order and the shards", "[store]") {
@@ -448,6 +313,43 @@ TEST_CASE("life: later writes carry the new origin", "[store]") {
   REQUIRE(after.stamp > before.stamp);
   REQUIRE(value_at(store, "k", at(1)) == "new life");
   REQUIRE(store.self() == Origin{9});
+}
+
+TEST_CASE("life: one begun from nothing keeps nothing, and its clock is set", "[store]") {
+  for (const std::size_t shards : {1, 4}) {
+    Store store{{.shards = shards, .stub_slots = 8, .stub_age_min = Ms{0}}, self};
+    const StoreStats empty = store.stats();
+    for (int i = 0; i < 100; ++i) {
+      store.set("own " + std::to_string(i), "v", ttl, at(5'000));
+      deliver(store, put_of(std::to_string(i), "v", hlc(i), east), at(5'000));
+    }
+    store.erase("own 1", at(5'000));
+    for (int i = 0; i < 20; ++i) store.erase("own " + std::to_string(i), at(5'000));  // and drops stubs
+    REQUIRE_FALSE(store.floors().empty());
+    store.adopt_floors({{west, hlc(3)}});
+    store.set_pending_floor(hlc(4'000));
+    store.clear(at(5'000));
+    RingCursor cursor = cursor_now(store);
+    const Stamp early = store.begin_load(at(5'000));
+
+    store.begin_from_nothing(Origin{9}, at(1'000));
+    const StoreStats after = store.stats();
+    CHECK(after.live == 0);
+    CHECK(after.stubs == 0);
+    CHECK(after.bytes == empty.bytes);
+    CHECK(held_by(store).empty());
+    CHECK(store.floors().empty());
+    CHECK(store.clock().last() == hlc(1'000));
+    CHECK(store.self() == Origin{9});
+    CHECK(drained(store, cursor, Changes::own_and_relayed).empty());
+    // Nothing of before is in the way of what comes now.
+    CHECK(store.set("own 1", "again", ttl, at(1'001)).stamp.hlc == hlc(1'001));
+    CHECK(value_at(store, "own 1", at(1'001)) == "again");
+    CHECK(deliver(store, put_of("1", "v", hlc(2), east), at(1'001)) == Applied::stored);
+    const Stamp as_of = store.begin_load(at(1'002));
+    CHECK(store.finish_load("loaded", "v", ttl, as_of, at(1'003)));
+    CHECK_FALSE(store.finish_load("late", "v", ttl, early, at(1'003)));  // it would compete as of the future
+  }
 }
 
 }  // namespace

@@ -38,8 +38,8 @@ struct Stream {
     } else if (what < 34) {
       arrive(key);
     } else if (what < 36) {
-      const Hlc as_of = store.begin_load(at(now));
-      if (const auto by = store.finish_load(key, "v", ttl, as_of, at(now))) note_own(key, *by, as_of);
+      const Stamp as_of = store.begin_load(at(now));
+      if (const auto by = store.finish_load(key, "v", ttl, as_of, at(now))) note_own(key, *by, as_of.hlc);
     } else if (what < 38) {
       store.sweep(30, at(now));
     } else if (random.one_in(10)) {
@@ -280,7 +280,8 @@ TEST_CASE("walk: an origin first heard of once all logs are visited is no trap",
   const WalkId id = store.begin_walk({});
   std::vector<Outgoing> sent;
   REQUIRE_FALSE(store.walk(id, 1, at(9), sent));
-  deliver(store, put_of("b", "w", hlc(2), Origin{1}), at(9));  // behind the walk, whose logs are all empty now
+  deliver(store, put_of("b", "w", hlc(2), Origin{1}),
+          at(9));  // behind the walk, whose logs are all empty now
   deliver(store, put_of("c", "v", hlc(3), Origin{3}), at(9));
   REQUIRE(store.walk(id, 1'000, at(9), sent));
   REQUIRE(sent.size() == 3);

@@ -86,4 +86,34 @@ inline std::map<KeyHash, Held> held_by(Store& store) {
   return held;
 }
 
+inline StoreOptions one_shard() { return {.shards = 1}; }
+
+/// Everything a store has queued since `cursor`, in the order it would be sent. Moves the cursor on.
+inline std::vector<Outgoing> drained(Store& store, RingCursor& cursor, Changes which,
+                                     Drained expected = Drained::done) {
+  std::vector<Outgoing> out;
+  store.mark_changes(cursor.end);
+  for (std::size_t shard = 0; shard < store.shard_count(); ++shard) {
+    cursor.begin[shard] = cursor.next[shard];
+    std::size_t bytes = 1 << 30;
+    if (store.drain(shard, cursor, which, bytes, out) != expected)
+      throw std::logic_error{"a drain ends otherwise than expected"};
+  }
+  return out;
+}
+
+inline RingCursor cursor_now(Store& store) {
+  RingCursor cursor;
+  store.mark_changes(cursor.next);
+  return cursor;
+}
+
+inline std::vector<std::string> keys_of(const std::vector<Outgoing>& sent) {
+  std::vector<std::string> keys;
+  for (const Outgoing& each : sent) keys.push_back(each.block ? std::string{each.block->key()} : "stub");
+  return keys;
+}
+
+using Strings = std::vector<std::string>;
+
 }  // namespace geolru::crdt

@@ -202,7 +202,7 @@ TEST_CASE("resync: a link lost in the midst of it leaves nothing half done", "[r
     CHECK(streams(x, y));
     for (int i = 0; i < 40; ++i) REQUIRE(wires.get(y, "k" + std::to_string(i)) != "-");
     // Nothing pending keeps y from storing what it loads.
-    const Hlc as_of = y.store->begin_load(wires.wall(y));
+    const Stamp as_of = y.store->begin_load(wires.wall(y));
     CHECK(y.store->finish_load("loaded", "v", hour, as_of, wires.wall(y)));
   }
 }
@@ -292,7 +292,7 @@ TEST_CASE("resync: a load begun before it is not stored while it is pending", "[
   auto& y = wires.add(joining({&x}));
   settle(wires, x, y);
   wires.cut(x, y);
-  const Hlc as_of = y.store->begin_load(wires.wall(y));
+  const Stamp as_of = y.store->begin_load(wires.wall(y));
   wires.run(10ms);
   wires.erase(x, "k");  // overwrites the load, and is forgotten
   wires.run(1s);

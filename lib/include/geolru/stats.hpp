@@ -41,6 +41,11 @@ struct Stats {
   std::chrono::milliseconds stub_horizon{};
   std::size_t members = 0;         ///< Nodes known and alive, this one included.
   std::size_t members_linked = 0;  ///< Of these, those a connection stands to.
+  /// How far the other nodes' wall clocks are ahead of this node's: the median; negative: behind.
+  std::chrono::milliseconds clock_offset{};
+  /// It is off by more than half of `Options::max_drift`: until it is right, this node serves and listens and sends
+  /// nothing; then it begins anew, and what was written here meanwhile is gone.
+  bool clock_is_wrong = false;
 
   // -- Counters of the cache ---------------------------------------------------------------------------
 
@@ -81,6 +86,9 @@ struct Stats {
   std::uint64_t links_opened = 0;     ///< Connections whose handshake succeeded.
   std::uint64_t links_lost = 0;       ///< Of these, those that ended.
   std::uint64_t lives = 0;            ///< 1, and one more for every time the node had to begin anew.
+  std::uint64_t ingress_failovers = 0;  ///< Times a region was entered through another than the best member.
+  std::uint64_t ingress_hedges = 0;     ///< Times a second member was used beside one that was stuck.
+  std::uint64_t clock_outlier_times = 0;  ///< Times this node's clock was found wrong.
 };
 
 }  // namespace geolru

@@ -90,7 +90,8 @@ inline std::vector<Message> all() {
                  Ask::resync,
                  hlc(5),
                  0xabcdef,
-                 Role::ingress},
+                 Role::ingress,
+                 true},
           Digest{},
           Digest{.ask = Ask::report},
           plain_records(5),
@@ -161,7 +162,7 @@ class Text {
   }
   void add(const Digest& m) {
     line("digest", m.full, static_cast<int>(m.ask), m.resync_up_to.raw, m.members_hash,
-         static_cast<int>(m.role));
+         static_cast<int>(m.role), m.silent);
     for (const DigestRow& row : m.rows) line(n(row.origin), row.closed.raw, row.floor.raw);
   }
   void add(const Records& m) {

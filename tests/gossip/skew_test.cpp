@@ -1,0 +1,142 @@
+#include "gossip/skew.hpp"
+
+#include "tests/catch.hpp"
+#include "tests/gossip/wires.hpp"
+
+using namespace geolru::gossip;
+
+namespace {
+
+Offset exactly(int ms) { return {Ms{ms}, Ms{ms}}; }
+
+/// Three nodes of one region; the clock of the last is off.
+struct Trio {
+  Wires wires;
+  Wires::Node& a = wires.add();
+  Wires::Node& b = wires.add(joining({&a}));
+  Wires::Node& off = wires.add(joining({&a, &b}));
+
+  explicit Trio(Ms offset) {
+    off.wall_offset = offset;
+    wires.run(5s);
+  }
+  [[nodiscard]] std::uint64_t refusals() const {
+    return a.stats().refused_stamps + b.stats().refused_stamps + off.stats().refused_stamps;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("skew: a message bounds an offset by the time it took", "[skew]") {
+  const WallMs ours{Ms{1'000'000}};
+  CHECK(offset_of(ours, ours, Ms{0}) == exactly(0));
+  // Sent 40 ms ago at the earliest, when this clock showed 40 ms less.
+  CHECK(offset_of(ours - Ms{20}, ours, Ms{40}) == Offset{Ms{-20}, Ms{20}});
+  CHECK(offset_of(ours + Ms{500}, ours, Ms{40}).middle() == Ms{520});
+}
+
+TEST_CASE("skew: the median is one clock's among many, and says nothing against one other", "[skew]") {
+  CHECK(median_offset({}) == exactly(0));
+  CHECK(median_offset({exactly(500)}) == Offset{Ms{0}, Ms{500}});
+  CHECK(median_offset({exactly(-500)}) == Offset{Ms{-500}, Ms{0}});
+  CHECK(median_offset({exactly(500), exactly(510)}) == exactly(500));
+  CHECK(median_offset({exactly(500), exactly(1)}) == exactly(1));
+  CHECK(median_offset({exactly(500), exactly(500), exactly(0)}) == Offset{Ms{0}, Ms{500}});
+  CHECK(median_offset({exactly(9), exactly(-9'000), exactly(9'000), exactly(7)}) == exactly(7));
+  // Messages under way for long say little.
+  CHECK(median_offset({{Ms{-300}, Ms{900}}, {Ms{-200}, Ms{700}}}) == Offset{Ms{-200}, Ms{700}});
+}
+
+TEST_CASE("skew: a clock that is a little off is nobody's business", "[skew]") {
+  for (const int off : {-240, 0, 240}) {
+    Trio trio{Ms{off}};
+    for (const auto& node : trio.wires.nodes()) {
+      CHECK_FALSE(node->engine->clock_is_wrong());
+      CHECK(node->stats().clock_outlier_times == 0);
+    }
+    CHECK(trio.off.engine->clock_offset() >= Ms{-off} - 2ms);
+    CHECK(trio.off.engine->clock_offset() <= Ms{-off} + 2ms);
+    CHECK(trio.a.engine->clock_offset() <= 2ms);
+    trio.wires.set(trio.off, "k", "v");
+    trio.wires.run(10ms);
+    CHECK(trio.wires.get(trio.a, "k") == "v");
+  }
+}
+
+TEST_CASE("skew: a node whose clock is wrong serves, listens and sends nothing", "[skew]") {
+  for (const int off : {-10'000, -499, 499, 10'000}) {
+    INFO("off by " << off << " ms");
+    Trio trio{Ms{off}};
+    CHECK(trio.off.engine->clock_is_wrong());
+    CHECK(trio.off.stats().clock_outlier_times == 1);
+    CHECK(trio.off.logged("the clock is right"));
+    CHECK_FALSE(trio.a.engine->clock_is_wrong());
+    CHECK_FALSE(trio.b.engine->clock_is_wrong());
+    trio.wires.set(trio.off, "own", "v");
+    trio.wires.set(trio.a, "theirs", "v");
+    trio.wires.run(2s);
+    CHECK(trio.wires.get(trio.off, "own") == "v");
+    CHECK(trio.wires.get(trio.a, "own") == "-");
+    CHECK(trio.wires.get(trio.b, "own") == "-");
+    if (off > -499) CHECK(trio.wires.get(trio.off, "theirs") == "v");
+  }
+}
+
+TEST_CASE("skew: a clock at the edge of the drift makes no honest node refuse another", "[skew]") {
+  for (const Ms between : {Ms{-20}, Ms{20}}) {
+    Trio trio{499ms};
+    trio.b.wall_offset = between;
+    trio.wires.run(1s);
+    const auto before = trio.refusals();
+    for (int i = 0; i < 200; ++i) {
+      trio.wires.set(i % 2 == 0 ? trio.a : trio.b, "k" + std::to_string(i), "v");
+      trio.wires.set(trio.off, "off" + std::to_string(i), "v");
+      trio.wires.run(10ms);
+    }
+    CHECK(trio.refusals() == before);
+    CHECK(trio.wires.get(trio.b, "k198") == "v");
+    CHECK(trio.wires.get(trio.a, "k199") == "v");
+    CHECK_FALSE(trio.a.engine->clock_is_wrong());
+    CHECK_FALSE(trio.b.engine->clock_is_wrong());
+  }
+}
+
+TEST_CASE("skew: once the clock is right the node begins from nothing, and its wrong writes are gone",
+          "[skew]") {
+  Trio trio{3s};
+  trio.wires.set(trio.a, "contested", "honest");
+  trio.wires.set(trio.off, "contested", "from the future");
+  trio.wires.set(trio.off, "own", "v");
+  trio.wires.run(1s);
+  CHECK(trio.wires.get(trio.off, "contested") == "from the future");
+  const Origin before = trio.off.origin();
+  trio.off.wall_offset = 0ms;
+  CHECK(trio.wires.run_until([&] { return !trio.off.engine->clock_is_wrong(); }, 10s));
+  CHECK(trio.off.origin() != before);
+  CHECK(trio.wires.run_until([&] { return trio.wires.get(trio.off, "contested") == "honest"; }, 5s));
+  CHECK(trio.wires.get(trio.off, "own") == "-");
+  trio.wires.set(trio.off, "new", "v");
+  CHECK(trio.wires.run_until([&] { return trio.wires.get(trio.a, "new") == "v"; }, 2s));
+  CHECK(trio.wires.get(trio.b, "contested") == "honest");
+}
+
+TEST_CASE("skew: one that is silent is no ingress", "[skew]") {
+  Wires wires;
+  auto& writer = wires.add();
+  auto& one = wires.add(joining({&writer}, in_region("far")));
+  auto& other = wires.add(joining({&writer, &one}, in_region("far")));
+  auto& third = wires.add(joining({&writer, &one}, in_region("far")));
+  wires.run(10s);
+  Wires::Node* chosen = nullptr;
+  for (Wires::Node* node : {&one, &other, &third}) {
+    if (streams_to(writer, *node)) chosen = node;
+  }
+  REQUIRE(chosen != nullptr);
+  chosen->wall_offset = 400ms;
+  wires.run(5s);
+  CHECK(chosen->engine->clock_is_wrong());
+  CHECK_FALSE(streams_to(writer, *chosen));
+  wires.set(writer, "k", "v");
+  wires.run(10ms);
+  for (Wires::Node* node : {&one, &other, &third}) CHECK(wires.get(*node, "k") == "v");
+}
