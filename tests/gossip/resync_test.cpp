@@ -302,3 +302,50 @@ TEST_CASE("resync: a load begun before it is not stored while it is pending", "[
   wires.run(1s);
   CHECK_FALSE(y.store->finish_load("k", "stale", hour, as_of, wires.wall(y)));
 }
+
+TEST_CASE("resync: while it goes on, what others send is doubted by the floors that are to be taken over",
+          "[resync]") {
+  Wires wires;
+  const auto roomy = [] {
+    return Setup{.store = {.capacity_bytes = std::size_t{32} << 20, .max_ttl = hour, .shards = 1}};
+  };
+  Setup forgetful = roomy();
+  forgetful.store.stub_slots = 2;
+  forgetful.store.stub_age_min = Ms{0};
+  auto& a = wires.add(forgetful);
+  auto& b = wires.add(joining({&a}, roomy()));
+  auto& c = wires.add(joining({&a, &b}, roomy()));
+  auto& d = wires.add(joining({&a, &b, &c}, roomy()));
+  for (const auto* peer : {&a, &b, &c}) settle(wires, *peer, d);
+  const auto cut_off = [&](const Wires::Node& node) {
+    for (const auto& other : wires.nodes()) {
+      if (other.get() != &node) wires.cut(node, *other);
+    }
+  };
+  // b misses a write that c keeps; its erasure only a hears of, and forgets.
+  cut_off(b);
+  wires.set(d, "k", "old");
+  wires.run(1s);
+  cut_off(c);
+  wires.erase(d, "k");
+  wires.run(1s);
+  cut_off(d);
+  for (int i = 0; i < 30; ++i) wires.set(a, "big" + std::to_string(i), std::string(100'000, 'x'));
+  for (int i = 0; i < 4; ++i) wires.erase(a, "big" + std::to_string(i));
+  REQUIRE_FALSE(a.store->peek(a.store->hash("k")));
+  REQUIRE(wires.get(c, "k") == "old");
+
+  wires.heal();
+  for (const auto* far : {&c, &d}) cut_off(*far);
+  REQUIRE(wires.run_until([&] { return b.logged("resync with") && link_between(a, b)->unsent > 500'000; }));
+  wires.stall(a, b);
+  wires.heal();
+  cut_off(d);
+  REQUIRE(wires.run_until([&] { return link_between(b, c) && link_between(b, c)->live_in; }, 5s));
+  wires.run(1s);
+  CHECK(wires.get(b, "k") == "-");
+  wires.stall(a, b, false);
+  wires.run(5s);
+  CHECK(wires.get(b, "k") == "-");
+  CHECK(wires.get(b, "big9") != "-");
+}

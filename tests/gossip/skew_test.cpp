@@ -140,3 +140,23 @@ TEST_CASE("skew: one that is silent is no ingress", "[skew]") {
   wires.run(10ms);
   for (Wires::Node* node : {&one, &other, &third}) CHECK(wires.get(*node, "k") == "v");
 }
+
+TEST_CASE("skew: who asks one that is silent is told that it has stopped", "[skew]") {
+  Trio trio{3s};
+  trio.wires.set(trio.off, "own", "v");
+  auto& stranger = trio.wires.stranger(trio.off);
+  trio.wires.say(stranger, hello_of(trio.wires, trio.off));
+  for (const Ask ask : {Ask::catch_up, Ask::resync, Ask::offer}) {
+    stranger.heard.clear();
+    trio.wires.say(stranger, Digest{.ask = ask, .resync_up_to = Hlc::at(trio.wires.wall(trio.a))});
+    trio.wires.run(10ms);
+    CHECK(heard(stranger, [](const Received& message) {
+            const auto* digest = std::get_if<Digest>(&message);
+            return digest != nullptr && digest->ask == Ask::stopped && digest->silent;
+          }) == (ask != Ask::offer));
+    CHECK_FALSE(heard(stranger, [](const Received& message) {
+      const auto* close = std::get_if<Close>(&message);
+      return std::holds_alternative<ReceivedRecords>(message) || (close != nullptr && !close->closes.empty());
+    }));
+  }
+}

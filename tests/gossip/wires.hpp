@@ -409,6 +409,15 @@ inline Hlc closed_at(const Wires::Node& node, Origin origin) {
   return crdt::find_stamp(node.engine->closed(), origin);
 }
 
+/// Whether the node said anything to the stranger that `wanted` accepts.
+inline bool heard(const Wires::Stranger& stranger, const std::function<bool(const Received&)>& wanted) {
+  return std::ranges::any_of(stranger.heard, [&](const Frame& frame) {
+    const auto decoded = decode(payload_of(frame), {hour, crdt::cluster_seed("default")});
+    const auto* message = std::get_if<Received>(&decoded);
+    return message != nullptr && wanted(*message);
+  });
+}
+
 /// How a well-behaved stranger greets.
 inline Hello hello_of(const Wires& wires, const Wires::Node& node, Origin origin = Origin{77}) {
   return {.cluster = "default",
