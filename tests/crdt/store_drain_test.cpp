@@ -8,7 +8,6 @@ namespace {
 
 constexpr Origin self{7};
 constexpr Origin east{1};
-constexpr Origin west{2};
 constexpr Ms ttl{3'600'000};
 
 TEST_CASE("drain: each key once, at its first place, in its newest version", "[store]") {
