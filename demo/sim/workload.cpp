@@ -54,7 +54,10 @@ void MixedLoad::operate(NodeId node) {
     return false;
   };
   const std::string k = key();
-  if (is(f.sets)) return world_.set(node, k, random_.pick(f.ttls), random_.below(f.value_bytes_max + 1));
+  if (is(f.sets)) {
+    const auto bytes = random_.below(f.value_bytes_max + 1);
+    return world_.set(node, k, random_.pick(f.ttls), bytes);
+  }
   if (is(f.erases)) return world_.erase(node, k);
   if (is(f.gets)) return static_cast<void>(world_.get(node, k));
   if (is(f.loads)) return load(node, k);
