@@ -1,6 +1,6 @@
 // gossip/engine_state.hpp – the inside of the engine, shared by its sources. Serialised by the engine's owner.
 // engine.cpp drives links and timers, handshake.cpp lets peers in, sender.cpp streams out, receiver.cpp takes
-// in, topology.cpp decides who streams to whom, views.cpp answers questions.
+// in, topology.cpp decides who streams to whom, skew_watch.cpp judges this clock, views.cpp answers questions.
 #pragma once
 
 #include <string>
