@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "tests/gossip/wires.hpp"
+#include "tests/gossip/helpers.hpp"
 
 using namespace geolru::gossip;
 using geolru::crdt::KeyHash;

@@ -131,7 +131,7 @@ struct Engine::State {
   void refuse(Now now, Link& link, std::uint32_t stream, const Stamp& stamp);
   [[nodiscard]] bool skips(const Link& link, std::uint32_t stream) const;
   void consider_asking(Now now);
-  void ask(Now now, Link& link);
+  void ask(Now now, Link& link, Ask what, Hlc resync_up_to = {});
   void begin_resync(Now now, Link& link, Hlc behind);
   void end_resync(Now now, Link& link, const Close& close);
   void abandon_resync();

@@ -189,8 +189,9 @@ void Engine::State::on_close(Now now, Link& link, const Close& close) {
     link.offset = offset_of(close.wall, now.wall, link.round_trip);
   }
   // What this node relays, it relays from here on; noted before it knows what the catch-up closes.
-  if (!skips(link, close.stream) && close.complete && relays(link)) begin_relaying(link);
-  if (!skips(link, close.stream) && take_closes(now, link, close)) {
+  const bool counts = !skips(link, close.stream);
+  if (counts && close.complete && relays(link)) begin_relaying(link);
+  if (counts && take_closes(now, link, close)) {
     link.in_stream = close.stream;
     if (!close.complete) link.last_closes = close.closes;
     if (close.complete) {
@@ -219,7 +220,7 @@ void Engine::State::consider_asking(Now now) {
       link.behind_since.reset();
       if (link.peer_role == Role::none || link.in != Link::In::unasked) continue;
       if (!ever_caught_up && is_served) continue;
-      ask(now, link);
+      ask(now, link, Ask::catch_up);
       is_served = true;
       continue;
     }
@@ -235,11 +236,11 @@ void Engine::State::consider_asking(Now now) {
   if (least != nullptr && !resync && (ever_caught_up || !is_served)) begin_resync(now, *least, least_behind);
 }
 
-void Engine::State::ask(Now now, Link& link) {
+void Engine::State::ask(Now now, Link& link, Ask what, Hlc resync_up_to) {
   link.in = Link::In::asked;
   link.asked_at = now.steady;
   link.asked_to_relay = relays(link);
-  send_digest(now, link, Ask::catch_up);
+  send_digest(now, link, what, resync_up_to);
 }
 
 void Engine::State::begin_resync(Now now, Link& link, Hlc behind) {
@@ -255,10 +256,7 @@ void Engine::State::begin_resync(Now now, Link& link, Hlc behind) {
   store.set_pending_floor(resync->up_to);
   store.begin_confirming();
   log(Severity::info, "resync with " + link.peer.name + ": writes may have been missed and forgotten there");
-  link.in = Link::In::asked;
-  link.asked_at = now.steady;
-  link.asked_to_relay = relays(link);
-  send_digest(now, link, Ask::resync, resync->up_to);
+  ask(now, link, Ask::resync, resync->up_to);
 }
 
 void Engine::State::end_resync(Now now, Link& link, const Close& close) {

@@ -92,7 +92,7 @@ void Engine::State::take_role(Now now, Link& link, Role role) {
     link.in = Link::In::unasked;
   } else if (link.in != Link::In::unasked) {
     // What is to be relayed is streamed anew: some of it has come already and was kept.
-    ask(now, link);
+    ask(now, link, Ask::catch_up);
   }
 }
 

@@ -1,14 +1,12 @@
 #include "gossip/engine.hpp"
 
 #include "tests/catch.hpp"
-#include "tests/gossip/wires.hpp"
+#include "tests/gossip/helpers.hpp"
 
 using namespace geolru::gossip;
 namespace limits = geolru::crdt::limits;
 
 namespace {
-
-Setup roomy() { return {.store = {.capacity_bytes = std::size_t{32} << 20, .max_ttl = hour, .shards = 1}}; }
 
 std::optional<MemberView> view_of(const Wires& wires, const Wires::Node& node, Origin origin) {
   for (MemberView& view : node.engine->members(wires.now(node))) {

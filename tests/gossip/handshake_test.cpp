@@ -1,5 +1,5 @@
 #include "tests/catch.hpp"
-#include "tests/gossip/wires.hpp"
+#include "tests/gossip/helpers.hpp"
 
 using namespace geolru::gossip;
 

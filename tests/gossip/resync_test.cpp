@@ -1,5 +1,5 @@
 #include "tests/catch.hpp"
-#include "tests/gossip/wires.hpp"
+#include "tests/gossip/helpers.hpp"
 
 using namespace geolru::gossip;
 
@@ -306,9 +306,6 @@ TEST_CASE("resync: a load begun before it is not stored while it is pending", "[
 TEST_CASE("resync: while it goes on, what others send is doubted by the floors that are to be taken over",
           "[resync]") {
   Wires wires;
-  const auto roomy = [] {
-    return Setup{.store = {.capacity_bytes = std::size_t{32} << 20, .max_ttl = hour, .shards = 1}};
-  };
   Setup forgetful = roomy();
   forgetful.store.stub_slots = 2;
   forgetful.store.stub_age_min = Ms{0};
@@ -330,7 +327,7 @@ TEST_CASE("resync: while it goes on, what others send is doubted by the floors t
   wires.erase(d, "k");
   wires.run(1s);
   cut_off(d);
-  for (int i = 0; i < 30; ++i) wires.set(a, "big" + std::to_string(i), std::string(100'000, 'x'));
+  fill(wires, a);
   for (int i = 0; i < 4; ++i) wires.erase(a, "big" + std::to_string(i));
   REQUIRE_FALSE(a.store->peek(a.store->hash("k")));
   REQUIRE(wires.get(c, "k") == "old");

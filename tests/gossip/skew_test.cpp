@@ -1,7 +1,7 @@
 #include "gossip/skew.hpp"
 
 #include "tests/catch.hpp"
-#include "tests/gossip/wires.hpp"
+#include "tests/gossip/helpers.hpp"
 
 using namespace geolru::gossip;
 

@@ -1,6 +1,6 @@
 #include "gossip/random.hpp"
 #include "tests/catch.hpp"
-#include "tests/gossip/wires.hpp"
+#include "tests/gossip/helpers.hpp"
 
 using namespace geolru::gossip;
 namespace limits = geolru::crdt::limits;
@@ -9,9 +9,6 @@ namespace {
 
 constexpr std::size_t big_bytes = 100 * 1024;
 
-/// Room for many times a link's window.
-Setup roomy() { return {.store = {.capacity_bytes = std::size_t{32} << 20, .max_ttl = hour, .shards = 1}}; }
-
 /// Writes until the network has been handed as much for `to` as a link admits.
 std::size_t fill_window(Wires& wires, Wires::Node& from, const Wires::Node& to) {
   std::size_t written = 0;
@@ -19,11 +16,6 @@ std::size_t fill_window(Wires& wires, Wires::Node& from, const Wires::Node& to) 
     wires.set(from, "fill" + std::to_string(written++), std::string(big_bytes, 'f'));
   }
   return written;
-}
-
-Received decoded(const Frame& frame) {
-  return std::get<Received>(
-      decode(payload_of(frame), {.max_ttl = hour, .hash_seed = geolru::crdt::cluster_seed("default")}));
 }
 
 }  // namespace
@@ -378,94 +370,4 @@ TEST_CASE("refusal: a member's stamp too far ahead is not believed, and not pass
   CHECK(b.engine->members(wires.now(b)).size() == 2);
   wires.say(stranger, Members{{early}});
   CHECK(a.engine->members(wires.now(a)).size() == 3);
-}
-
-TEST_CASE("backpressure: overwrites while a peer is away cost their keys, not their number", "[stream]") {
-  Wires wires;
-  auto& a = wires.add();
-  auto& b = wires.add(joining({&a}, in_region("far")));
-  settle(wires, a, b);
-  wires.cut(a, b);
-  wires.run(1s);
-  constexpr int overwrites = 1'000'000;
-  constexpr int keys = 100;
-  for (int i = 0; i < overwrites; ++i)
-    a.store->set("k" + std::to_string(i % keys), std::to_string(i), hour, wires.wall(a));
-  const auto before = a.stats().values_out;
-  wires.heal();
-  REQUIRE(wires.run_until([&] { return wires.get(b, "k99") == std::to_string(overwrites - 1); }, 30s));
-  wires.run(5s);
-  for (int i = 0; i < keys; ++i)
-    REQUIRE(wires.get(b, "k" + std::to_string(i)) == std::to_string(overwrites - keys + i));
-  CHECK(a.stats().values_out - before == keys);
-}
-
-namespace {
-
-/// Two nodes, one of which has much to send; the other's link is held up in the middle of its catch-up.
-void hold_up(Wires& wires, const Wires::Node& from, const Wires::Node& to) {
-  REQUIRE(wires.run_until([&] {
-    const auto link = link_between(from, to);
-    return link && link->unsent > limits::link_window_bytes / 2;
-  }));
-  wires.stall(from, to);
-}
-
-void fill(Wires& wires, Wires::Node& node) {
-  for (int i = 0; i < 30; ++i) wires.set(node, "big" + std::to_string(i), std::string(100'000, 'x'));
-}
-
-}  // namespace
-
-TEST_CASE("catch-up: it closes over what was known when it began, not over what came since", "[stream]") {
-  Wires wires;
-  auto& a = wires.add(roomy());
-  auto& c = wires.add(joining({&a}, roomy()));
-  settle(wires, a, c);
-  wires.set(c, "first", "v");  // so that the walk visits this origin's log before it is held up
-  wires.run(10ms);
-  fill(wires, a);
-  auto& b = wires.add(joining({&a}, roomy()));
-  wires.cut(b, c);
-  hold_up(wires, a, b);
-  const auto late = wires.set(c, "late", "v");
-  REQUIRE(wires.run_until([&] { return closed_at(a, c.origin()) > late.hlc; }, 2s));
-  wires.stall(a, b, false);
-  REQUIRE(wires.run_until([&] { return link_between(b, a)->live_in; }, 2s));
-  CHECK((closed_at(b, c.origin()) < late.hlc || wires.get(b, "late") == "v"));
-}
-
-TEST_CASE("catch-up: it does not close over a stub that was dropped before its turn", "[stream]") {
-  Wires wires;
-  Setup forgetful = roomy();
-  forgetful.store.stub_slots = 2;
-  forgetful.store.stub_age_min = Ms{0};
-  auto& a = wires.add(forgetful);
-  wires.set(a, "own", "v");  // so that the walk visits this log first
-  auto& b = wires.add(joining({&a}, roomy()));
-  auto& c = wires.add(joining({&a, &b}, roomy()));
-  settle(wires, a, c);
-  settle(wires, b, c);
-  wires.set(c, "k", "old");
-  wires.run(1s);
-  REQUIRE(wires.get(b, "k") == "old");
-  wires.cut(a, b);
-  wires.cut(b, c);
-  const auto erased = wires.erase(c, "k");
-  wires.run(1s);
-  wires.cut(a, c);
-  fill(wires, a);
-  wires.heal();
-  wires.cut(b, c);
-  wires.cut(a, c);
-  hold_up(wires, a, b);
-  REQUIRE(a.store->peek(a.store->hash("k")));
-  for (int i = 0; i < 4; ++i) wires.erase(a, "big" + std::to_string(i));
-  REQUIRE_FALSE(a.store->peek(a.store->hash("k")));  // the oldest stub went
-  wires.stall(a, b, false);
-  for (int i = 0; i < 4'000; ++i) {
-    wires.run(5ms);
-    REQUIRE((closed_at(b, c.origin()) < erased.hlc || wires.get(b, "k") == "-"));
-  }
-  CHECK(wires.get(b, "k") == "-");
 }

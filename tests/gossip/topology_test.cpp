@@ -1,5 +1,5 @@
 #include "tests/catch.hpp"
-#include "tests/gossip/wires.hpp"
+#include "tests/gossip/helpers.hpp"
 
 using namespace geolru::gossip;
 
@@ -29,9 +29,8 @@ std::map<std::pair<std::size_t, std::size_t>, unsigned> values_sent(const Wires&
   std::map<std::pair<std::size_t, std::size_t>, unsigned> sent;
   for (std::size_t i = since; i < wires.arrivals.size(); ++i) {
     const auto& arrival = wires.arrivals[i];
-    const auto decoded = decode(payload_of(arrival.frame), {hour, geolru::crdt::cluster_seed("default")});
-    const auto* message = std::get_if<Received>(&decoded);
-    const auto* records = message != nullptr ? std::get_if<ReceivedRecords>(message) : nullptr;
+    const Received message = decoded(arrival.frame);
+    const auto* records = std::get_if<ReceivedRecords>(&message);
     if (records == nullptr) continue;
     for (const auto& record : records->records) {
       if (record.has_value && record.key == key) ++sent[{arrival.from, arrival.to}];
