@@ -212,10 +212,8 @@ class World {
 
   /// A node whose clock was wrong and is right again has begun from nothing: what it wrote meanwhile is gone.
   void notice_beginnings(const Wires::Node& at) {
-    auto& [lives, outlier_times] = begun_[at.index];
-    if (std::exchange(lives, at.stats().lives) == at.stats().lives) return;
-    if (std::exchange(outlier_times, at.stats().clock_outlier_times) == at.stats().clock_outlier_times)
-      return;
+    const std::uint64_t times = at.stats().lives_from_nothing;
+    if (std::exchange(begun_[at.index], times) == times) return;
     served_[at.index].clear();
     forgotten_ = true;
   }
@@ -287,8 +285,7 @@ class World {
   Input& input_;
   Wires wires_;
   std::vector<std::map<KeyHash, Version>> served_;  // by node
-  std::map<std::size_t, std::pair<std::uint64_t, std::uint64_t>>
-      begun_;  // lives, and clocks found wrong, by node
+  std::map<std::size_t, std::uint64_t> begun_;      // from nothing, by node
   bool forgotten_ = false;
   std::vector<std::string> region_;  // by node
   std::map<KeyHash, Version> newest_;

@@ -308,6 +308,7 @@ void Engine::State::begin_life(Now now, const std::string& why, Keep keep) {
     store.begin_life(fresh);
   } else {
     store.begin_from_nothing(fresh, now.wall);
+    ++stats.lives_from_nothing;
     knowledge = Knowledge{};
     ever_caught_up = false;
   }

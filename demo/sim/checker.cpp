@@ -118,13 +118,13 @@ void Checker::check_life(NodeId node, NodeView& view) {
   const Origin self = world_.store(node).self();
   if (self == view.own.back()) return;
   view.own.push_back(self);
-  const std::uint64_t outlier_times = world_.engine(node).stats().clock_outlier_times;
-  if (std::exchange(view.clock_outlier_times, outlier_times) != outlier_times) {
-    // Its clock was wrong and is right again: it has begun from nothing.
+  const std::uint64_t from_nothing = world_.engine(node).stats().lives_from_nothing;
+  if (std::exchange(view.lives_from_nothing, from_nothing) != from_nothing) {
+    // Its clock was wrong and is right again. A life begun for another reason keeps what was held.
     NodeView anew;
     anew.own = view.own;
     anew.clock = view.clock;
-    anew.clock_outlier_times = outlier_times;
+    anew.lives_from_nothing = from_nothing;
     view = std::move(anew);
   }
   write_off(std::nullopt);

@@ -64,7 +64,7 @@ class Checker final : public Watcher {
     std::vector<Origin> own;  // its origins, in this life
     Us looked_at_everything{0};
     std::uint64_t refused = 0;
-    std::uint64_t clock_outlier_times = 0;  // as of the last time it began a life
+    std::uint64_t lives_from_nothing = 0;
   };
 
   [[nodiscard]] std::string text(const Write& write) const;
