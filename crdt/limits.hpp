@@ -41,6 +41,11 @@ inline constexpr std::size_t members_max = 4096;
 inline constexpr std::size_t name_bytes_max = 255;
 inline constexpr std::size_t address_bytes_max = 300;
 
+// Fetches: values that are asked of peers, one node's at a time, and how many peers are asked for one.
+inline constexpr std::size_t fetches_max = 4096;
+inline constexpr std::size_t fetch_asks_max = 8;
+inline constexpr Ms fetch_timeout_max{60'000};
+
 // Links.
 /// Bytes handed to the transport and not yet taken by the network, per link.
 inline constexpr std::size_t link_window_bytes = 1024 * 1024;
@@ -50,6 +55,7 @@ inline constexpr std::size_t addresses_per_seed_max = 64;
 
 static_assert(frame_bytes_max > value_bytes_max + key_bytes_max + records_frame_bytes_target);
 static_assert(name_bytes_max * 3 + address_bytes_max < hello_frame_bytes_max);
+static_assert(fetches_max <= records_per_frame_max, "all of them fit one message");
 static_assert(shards_max <= 64, "dirty shards are bits of one word");
 
 }  // namespace geolru::crdt::limits

@@ -44,6 +44,10 @@ class Shard {
   [[nodiscard]] bool serves(const Slot& slot, WallMs now) const {
     return slot.is_live() && slot.expires() > now && version_of(slot) > cleared_;
   }
+  /// Whether a stub could be served if it had its value.
+  [[nodiscard]] bool may_revive(const Slot& slot, WallMs now) const {
+    return !slot.is_live() && !slot.deleted && slot.expires() > now && version_of(slot) > cleared_;
+  }
   /// The register as a peer gets it: without a value where it would not be served.
   [[nodiscard]] Outgoing outgoing(const Slot& slot, WallMs now) const;
 

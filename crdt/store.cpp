@@ -72,7 +72,7 @@ std::size_t Store::shard_of(KeyHash hash) const {
   return shards_.size() == 1 ? 0 : static_cast<std::uint64_t>(hash) >> shard_shift_;
 }
 
-BlockRef Store::get(std::string_view key, WallMs wall) {
+BlockRef Store::get(std::string_view key, WallMs wall, bool* wanted) {
   const KeyHash key_hash = hash(key);
   const WallMs now = clock_.now(wall);
   Shard& shard = *shards_[shard_of(key_hash)];
@@ -85,6 +85,7 @@ BlockRef Store::get(std::string_view key, WallMs wall) {
       ++shard.hits;
       return BlockRef::share(slot.block);
     }
+    if (wanted != nullptr) *wanted = shard.may_revive(slot, now);
   }
   ++shard.misses;
   return {};

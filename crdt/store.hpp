@@ -120,7 +120,8 @@ class Store {
   // -- Local operations ------------------------------------------------------------------------------
 
   /// The value of `key`, moved to the front of its LRU; empty if there is none that may be served.
-  [[nodiscard]] BlockRef get(std::string_view key, WallMs wall);
+  /// On a miss `wanted`, if given, is set to whether a stub was found that might yet get its value back.
+  [[nodiscard]] BlockRef get(std::string_view key, WallMs wall, bool* wanted = nullptr);
   /// What remains of the life of `key`, or nullopt. Does not touch the LRU order.
   [[nodiscard]] std::optional<Ms> ttl(std::string_view key, WallMs wall);
 
@@ -141,8 +142,10 @@ class Store {
   /// Merges a register that arrived. Its stamp was admitted; sizes and TTL were checked by the codec.
   Applied apply(const Incoming& incoming, AdmittedHlc admitted, const ApplyRules& rules, WallMs wall);
 
-  /// Gives a stub back its value, if it is exactly that version's. True if it did.
-  bool revive(const Incoming& incoming, WallMs wall);
+  /// The version of a stub that might yet be served if it had its value; nullopt: there is none such.
+  [[nodiscard]] std::optional<Version> wanted(KeyHash hash, WallMs wall);
+  /// Gives a stub back its value, if it is exactly that version's and not as of the danger or before: `stored`.
+  Applied revive(const Incoming& incoming, const ApplyRules& rules, WallMs wall);
 
   /// Starts a walk over all logs in stamp order, shard by shard. Floors rise under it unnoticed only for
   /// what it has visited: `end_walk` tells the rest.

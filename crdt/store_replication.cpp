@@ -68,22 +68,31 @@ Applied Store::apply(const Incoming& in, AdmittedHlc admitted, const ApplyRules&
   return applied;
 }
 
-bool Store::revive(const Incoming& in, WallMs wall) {
-  if (!in.has_value) return false;
+std::optional<Version> Store::wanted(KeyHash key_hash, WallMs wall) {
+  const WallMs now = clock_.now(wall);
+  Shard& shard = *shards_[shard_of(key_hash)];
+  const std::lock_guard lock{shard.mutex};
+  const SlotId id = shard.find(key_hash);
+  if (id == no_slot || !shard.may_revive(shard.slot(id), now)) return std::nullopt;
+  return shard.version_of(shard.slot(id));
+}
+
+Applied Store::revive(const Incoming& in, const ApplyRules& rules, WallMs wall) {
   const WallMs now = clock_.now(wall);
   const std::size_t index = shard_of(in.meta.hash);
   SlotId held = no_slot;
   {
     const Hold shard{*this, index};
+    if (rules.floors_revision && *rules.floors_revision != floors_revision()) return Applied::outdated;
     held = shard->find(in.meta.hash);
-    if (held == no_slot) return false;
+    if (held == no_slot || !in.has_value) return Applied::unchanged;
     const Slot& slot = shard->slot(held);
-    if (slot.is_live() || slot.deleted || shard->version_of(slot) != in.meta.version()) return false;
-    if (slot.expires() <= now || shard->version_of(slot) <= shard->cleared()) return false;
+    const bool is_it = shard->may_revive(slot, now) && shard->version_of(slot) == in.meta.version();
+    if (!is_it || slot.as_of <= rules.danger) return Applied::unchanged;
     shard->revive(held, Block::make(in.key, in.value));
   }
   make_room(index, held);
-  return true;
+  return Applied::stored;
 }
 
 WalkId Store::begin_walk(WalkFilter filter) {

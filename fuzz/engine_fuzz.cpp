@@ -178,7 +178,8 @@ class World {
   }
   void read() {
     Wires::Node& at = node();
-    static_cast<void>(wires_.get(at, key()));
+    const std::string name = key();
+    if (wires_.get(at, name) == "-") wires_.fetch(at, name);
     at.store->sweep(64, wires_.wall(at));
   }
 

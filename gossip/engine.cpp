@@ -108,13 +108,15 @@ std::optional<Output> Engine::poll() {
 SteadyMs Engine::deadline() const {
   const State& s = *state_;
   const SteadyMs next = s.leaving ? s.next_gossip : std::min(s.dialer.deadline(), s.next_gossip);
-  return s.links.empty() ? next : std::min(next, s.next_round);
+  return std::min(s.links.empty() ? next : std::min(next, s.next_round), s.fetches_due);
 }
 
 void Engine::expedite(Now now) {
   state_->begin_round(now, true);
   state_->pump_all(now);
 }
+
+void Engine::fetch(Now now, std::span<const crdt::KeyHash> hashes) { state_->fetch(now, hashes); }
 
 void Engine::leave(Now now) { state_->leave(now); }
 
@@ -154,6 +156,7 @@ void Engine::State::wake(Now now) {
   if (!leaving) dial(now);
   if (now.steady >= next_round) upkeep(now);
   if (now.steady >= next_gossip) gossip(now);
+  if (now.steady >= fetches_due) review_fetches(now);
   pump_all(now);
   if (leaving) finish_leaving(now);
 }
@@ -277,6 +280,7 @@ void Engine::State::forget_link(Now now, LinkId id, bool refused) {
   const auto it = links.find(id);
   if (it == links.end()) return;
   abandon_walk(it->second);
+  forget_asks(id);
   if (resync && resync->with == id) abandon_resync();
   dialer.ended(now.steady, id, refused);
   ingresses.failed(it->second.is_established() ? it->second.peer.origin : it->second.expected, now.steady);

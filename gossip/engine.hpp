@@ -39,6 +39,7 @@ struct EngineOptions {
   std::vector<std::string> seeds;  ///< "host:port"; hosts may be names.
   Ms connect_timeout{5'000};
   Ms gossip_interval{1'000};
+  Ms fetch_timeout{250};   ///< Then a fetch is given up.
   std::uint64_t seed = 0;  ///< Of everything random in here, new origins included.
 };
 
@@ -61,7 +62,11 @@ struct Log {
   Severity severity;
   std::string text;
 };
-using Output = std::variant<Resolve, Dial, Send, Hangup, Log>;
+struct FetchEnded {
+  crdt::KeyHash hash;
+  bool found;
+};  ///< The value that fetch() was to get is in the store; or it is not to be had, or not wanted any more.
+using Output = std::variant<Resolve, Dial, Send, Hangup, Log, FetchEnded>;
 
 enum class Liveness : std::uint8_t { alive, suspect, unreachable, left };
 
@@ -91,6 +96,10 @@ struct EngineStats {
   std::uint64_t clock_outlier_times = 0;  ///< This node's clock was found wrong, and it fell silent.
   std::uint64_t ingress_failovers = 0;  ///< Another ingress was chosen, since the best could not be reached.
   std::uint64_t ingress_hedges = 0;     ///< Another was chosen beside one that did not acknowledge.
+  std::uint64_t fetches = 0;            ///< Values that were missed here and asked of peers,
+  std::uint64_t fetches_found = 0;      ///< of these, those that came,
+  std::uint64_t fetch_asks_out = 0;     ///< and how many peers were asked for them, counted each.
+  std::uint64_t values_out_by_fetch = 0;  ///< Given to peers that missed them.
 };
 
 class Engine {
@@ -128,6 +137,9 @@ class Engine {
 
   /// Closes at once and asks all peers to acknowledge: somebody waits.
   void expedite(Now now);
+  /// Readers miss the values of these stubs: asks the nearest peers for them, one after another. Every hash is
+  /// answered by a FetchEnded, also one that is no stub.
+  void fetch(Now now, std::span<const crdt::KeyHash> hashes);
   /// Leaves the cluster: streams what is left, says goodbye. `gone()` once every link has taken it all.
   void leave(Now now);
   [[nodiscard]] bool gone() const;

@@ -1,12 +1,14 @@
 // gossip/engine_state.hpp – the inside of the engine, shared by its sources. Serialised by the engine's owner.
 // engine.cpp drives links and timers, handshake.cpp lets peers in, sender.cpp streams out, receiver.cpp takes
-// in, topology.cpp decides who streams to whom, skew_watch.cpp judges this clock, views.cpp answers questions.
+// in, topology.cpp decides who streams to whom, skew_watch.cpp judges this clock, fetcher.cpp gets values from peers that
+// hold them, views.cpp answers questions.
 #pragma once
 
 #include <string>
 
 #include "gossip/dialer.hpp"
 #include "gossip/engine.hpp"
+#include "gossip/fetching.hpp"
 #include "gossip/ingress.hpp"
 #include "gossip/knowledge.hpp"
 #include "gossip/link.hpp"
@@ -29,6 +31,9 @@ inline constexpr Ms acknowledged_within{3'000};
 inline constexpr Ms report_wait{1'000};
 inline constexpr Ms first_ask_wait{500};
 inline constexpr Ms refusal_wait{500};
+inline constexpr Ms hedge_after_min{
+    10};  // before a second peer is asked for a value, or twice the round trip,
+inline constexpr Ms hedge_after_max{200};    // within these
 inline constexpr Ms clock_right_for{2'000};  // before a node whose clock was wrong begins anew
 inline constexpr Ms resync_slack{5'000};     // room for the other's floors to rise during a resync
 inline constexpr Ms member_lifetime{3'600'000};
@@ -137,6 +142,17 @@ struct Engine::State {
   void abandon_resync();
   [[nodiscard]] crdt::ApplyRules rules_for(const Link& link, bool confirms);
 
+  // -- fetcher.cpp -----------------------------------------------------------------------------------
+  void fetch(Now now, std::span<const crdt::KeyHash> hashes);
+  void on_fetch(Now now, Link& link, const Fetch& fetch);
+  void on_fetched(Now now, Link& link, const ReceivedFetched& fetched);
+  [[nodiscard]] bool revive(Now now, const Link& link, const crdt::Incoming& record);
+  void review_fetches(Now now);
+  void forget_asks(LinkId gone);
+  void ask_next(Now now, crdt::KeyHash hash, Fetching& fetching);
+  void send_asks();
+  void end_fetch(crdt::KeyHash hash, bool found);
+
   EngineOptions options;
   crdt::Store& store;
   Random random;
@@ -162,6 +178,10 @@ struct Engine::State {
   SteadyMs next_round{};
   SteadyMs next_gossip{};
   SteadyMs next_self{};
+
+  std::map<crdt::KeyHash, Fetching> fetching;
+  std::map<LinkId, std::vector<Wanted>> asks;  // chosen and not yet sent
+  SteadyMs fetches_due = SteadyMs::max();      // when one of `fetching` is to be looked at
 
   Stamps floors_cache;
   std::uint64_t floors_cache_revision = ~std::uint64_t{0};

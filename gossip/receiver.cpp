@@ -26,6 +26,8 @@ void Engine::State::receive(Now now, Link& link, std::span<const std::byte> payl
   if (const auto* records = std::get_if<ReceivedRecords>(&message)) return on_records(now, link, *records);
   if (const auto* close = std::get_if<Close>(&message)) return on_close(now, link, *close);
   if (const auto* refused = std::get_if<Refused>(&message)) return on_refused(now, link, *refused);
+  if (const auto* fetch = std::get_if<Fetch>(&message)) return on_fetch(now, link, *fetch);
+  if (const auto* fetched = std::get_if<ReceivedFetched>(&message)) return on_fetched(now, link, *fetched);
 }
 
 void Engine::State::on_digest(Now now, Link& link, const Digest& digest) {

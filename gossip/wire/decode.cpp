@@ -255,6 +255,30 @@ ReceivedRecords decode_one(schema::Records::Reader from, const DecodeRules& rule
   return to;
 }
 
+Fetch decode_one(schema::Fetch::Reader from) {
+  const auto hashes = from.getHashes();
+  const auto as_ofs = from.getAsOfs();
+  const auto origins = from.getOrigins();
+  require(hashes.size() <= limits::records_per_frame_max, "too many wishes");
+  require(as_ofs.size() == hashes.size() && origins.size() == hashes.size(), "a column of another length");
+  Fetch to;
+  to.wanted.reserve(hashes.size());
+  for (unsigned i = 0; i < hashes.size(); ++i)
+    to.wanted.push_back({crdt::KeyHash{hashes[i]}, {Hlc{as_ofs[i]}, origin(origins[i])}});
+  return to;
+}
+
+ReceivedFetched decode_one(schema::Fetched::Reader from, const DecodeRules& rules) {
+  const auto missing = from.getMissing();
+  require(missing.size() <= limits::records_per_frame_max, "too many answers");
+  ReceivedFetched to;
+  to.missing.reserve(missing.size());
+  for (const std::uint64_t hash : missing) to.missing.push_back(crdt::KeyHash{hash});
+  to.records = decode_one(from.getRecords(), rules).records;
+  for (const crdt::Incoming& record : to.records) require(record.has_value, "a value that is none");
+  return to;
+}
+
 Received decode_root(schema::Message::Reader root, const DecodeRules& rules) {
   switch (root.which()) {
     case schema::Message::HELLO:
@@ -271,6 +295,10 @@ Received decode_root(schema::Message::Reader root, const DecodeRules& rules) {
       return decode_one(root.getClose());
     case schema::Message::REFUSED:
       return decode_one(root.getRefused());
+    case schema::Message::FETCH:
+      return decode_one(root.getFetch());
+    case schema::Message::FETCHED:
+      return decode_one(root.getFetched(), rules);
   }
   throw Malformed{"unknown message"};  // a newer node's
 }

@@ -362,15 +362,47 @@ void fill_content(const std::vector<crdt::Outgoing>& records, const Shape& shape
   }
 }
 
+void fill(const std::vector<crdt::Outgoing>& records, const Shape& shape, schema::Records::Builder to) {
+  fill_times(records, shape, to);
+  fill_origins(records, shape, to);
+  fill_content(records, shape, to);
+}
+
 Frame encode_one(const Records& records) {
   const Shape shape{records.records};
   return build(shape.message_words(), [&](schema::Message::Builder root) {
     auto to = root.initRecords();
     to.setStream(records.stream);
     to.setResync(records.resync);
-    fill_times(records.records, shape, to);
-    fill_origins(records.records, shape, to);
-    fill_content(records.records, shape, to);
+    fill(records.records, shape, to);
+  });
+}
+
+Frame encode_one(const Fetch& fetch) {
+  const std::size_t count = fetch.wanted.size();
+  return build(capnp::sizeInWords<schema::Fetch>() + 3 * list_words<std::uint64_t>(count),
+               [&](schema::Message::Builder root) {
+                 auto to = root.initFetch();
+                 Of<std::uint64_t> hashes{to.initHashes(static_cast<unsigned>(count))};
+                 Of<std::uint64_t> as_ofs{to.initAsOfs(static_cast<unsigned>(count))};
+                 Of<std::uint64_t> origins{to.initOrigins(static_cast<unsigned>(count))};
+                 for (const Wanted& wanted : fetch.wanted) {
+                   hashes.add(static_cast<std::uint64_t>(wanted.hash));
+                   as_ofs.add(wanted.version.as_of.raw);
+                   origins.add(to_wire(wanted.version.origin));
+                 }
+               });
+}
+
+Frame encode_one(const Fetched& fetched) {
+  const Shape shape{fetched.records};
+  const std::size_t size = capnp::sizeInWords<schema::Fetched>() +
+                           list_words<std::uint64_t>(fetched.missing.size()) + shape.message_words();
+  return build(size, [&](schema::Message::Builder root) {
+    auto to = root.initFetched();
+    Of<std::uint64_t> missing{to.initMissing(static_cast<unsigned>(fetched.missing.size()))};
+    for (const crdt::KeyHash hash : fetched.missing) missing.add(static_cast<std::uint64_t>(hash));
+    fill(fetched.records, shape, to.initRecords());
   });
 }
 

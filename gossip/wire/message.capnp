@@ -1,4 +1,4 @@
-# gossip/wire/message.capnp – the wire format of geolru, protocol version 1.
+# gossip/wire/message.capnp – the wire format of geolru, protocol version 2.
 # One Message is the payload of one frame: flat, unpacked, in one segment. Times are hybrid logical times
 # (48 bits of milliseconds since 1970 above a 16-bit counter) unless they say milliseconds. New fields go
 # last and read as zero from an old node; whatever that could make an old node misread raises the version.
@@ -16,6 +16,8 @@ struct Message {
     records @4 :Records;
     close @5 :Close;
     refused @6 :Refused;
+    fetch @7 :Fetch;
+    fetched @8 :Fetched;
   }
 }
 
@@ -154,4 +156,19 @@ struct Refused {
 
   stream @0 :UInt32;
   stamp @1 :OriginStamp;
+}
+
+struct Fetch {
+  # Asks for the values of these versions: entry i of each list belongs together.
+
+  hashes @0 :List(UInt64);
+  asOfs @1 :List(UInt64);
+  origins @2 :List(UInt64);  # Never 0.
+}
+
+struct Fetched {
+  # Values that were asked for, and the key hashes of those that cannot be given.
+
+  missing @0 :List(UInt64);
+  records @1 :Records;  # Each with a value; of no stream.
 }

@@ -21,7 +21,7 @@ using crdt::SteadyMs;
 using crdt::WallMs;
 
 /// Raised whenever an old node could misread a new one.
-inline constexpr std::uint32_t protocol_version = 1;
+inline constexpr std::uint32_t protocol_version = 2;
 
 /// The first message of both sides. What must be equal in a cluster, and who is speaking.
 struct Hello {
@@ -133,7 +133,33 @@ struct Refused {
   Stamp stamp;
 };
 
-using Message = std::variant<Hello, Goodbye, Members, Digest, Records, Close, Refused>;
-using Received = std::variant<Hello, Goodbye, Members, Digest, ReceivedRecords, Close, Refused>;
+/// A version of a key that the sender knows of and holds no value of.
+struct Wanted {
+  crdt::KeyHash hash{};
+  crdt::Version version;
+
+  friend bool operator==(const Wanted&, const Wanted&) = default;
+};
+
+/// Asks for values, whichever of them the receiver serves. Answered in one or more Fetched.
+struct Fetch {
+  std::vector<Wanted> wanted;
+};
+
+/// Values that were asked for, and those that cannot be given. No part of any stream.
+struct Fetched {
+  std::vector<crdt::KeyHash> missing;
+  std::vector<crdt::Outgoing> records;  ///< Each with a value.
+};
+
+/// The same as it arrives: the views point into the frame.
+struct ReceivedFetched {
+  std::vector<crdt::KeyHash> missing;
+  std::vector<crdt::Incoming> records;
+};
+
+using Message = std::variant<Hello, Goodbye, Members, Digest, Records, Close, Refused, Fetch, Fetched>;
+using Received =
+    std::variant<Hello, Goodbye, Members, Digest, ReceivedRecords, Close, Refused, Fetch, ReceivedFetched>;
 
 }  // namespace geolru::gossip

@@ -184,19 +184,57 @@ TEST_CASE("load: what overwrote it may be a stub that was dropped", "[store]") {
   REQUIRE_FALSE(store.finish_load("k", "loaded", ttl, as_of, at(3)));
 }
 
+bool revived(Store& store, const Incoming& incoming, WallMs wall) {
+  return store.revive(incoming, {}, wall) == Applied::stored;
+}
+
+TEST_CASE("revive: not where it is in doubt, nor by rules that are out of date", "[store]") {
+  Store store{one_shard(), self};
+  const Write write = put_of("k", "v", hlc(2), east);
+  deliver(store, stub_of(write), at(3));
+  REQUIRE(store.revive(write.incoming(), {.danger = hlc(2)}, at(3)) == Applied::unchanged);
+  const std::uint64_t revision = store.floors_revision();
+  REQUIRE(store.revive(write.incoming(), {.floors_revision = revision + 1}, at(3)) == Applied::outdated);
+  REQUIRE_FALSE(value_at(store, "k", at(3)));
+  REQUIRE(store.revive(write.incoming(), {.danger = hlc(1), .floors_revision = revision}, at(3)) ==
+          Applied::stored);
+  REQUIRE(value_at(store, "k", at(3)) == "v");
+}
+
+TEST_CASE("get: tells of a stub that might yet be served", "[store]") {
+  Store store{one_shard(), self};
+  const auto wanted = [&](std::string_view key, WallMs now) {
+    bool is_wanted = false;
+    REQUIRE_FALSE(store.get(key, now, &is_wanted));
+    REQUIRE(store.wanted(store.hash(key), now).has_value() == is_wanted);
+    return is_wanted;
+  };
+  REQUIRE_FALSE(wanted("k", at(3)));
+  deliver(store, stub_of(put_of("k", "v", hlc(2), east, Ms{10})), at(3));
+  REQUIRE(wanted("k", at(3)));
+  REQUIRE(store.wanted(store.hash("k"), at(3)) == Version{hlc(2), east});
+  REQUIRE_FALSE(wanted("k", at(12)));  // expired
+  deliver(store, erase_of("gone", hlc(2), east), at(3));
+  REQUIRE_FALSE(wanted("gone", at(3)));
+  deliver(store, stub_of(put_of("old", "v", hlc(2), east)), at(3));
+  REQUIRE(wanted("old", at(3)));
+  store.clear(at(4));
+  REQUIRE_FALSE(wanted("old", at(4)));
+}
+
 TEST_CASE("revive: exactly that version gets its value back", "[store]") {
   Store store{one_shard(), self};
   const Write write = put_of("k", "v", hlc(2), east);
-  REQUIRE_FALSE(store.revive(write.incoming(), at(3)));  // never heard of
+  REQUIRE_FALSE(revived(store, write.incoming(), at(3)));  // never heard of
   deliver(store, stub_of(write), at(3));
-  REQUIRE_FALSE(store.revive(put_of("k", "v", hlc(1), east).incoming(), at(3)));
-  REQUIRE_FALSE(store.revive(put_of("k", "v", hlc(3), east).incoming(), at(3)));
-  REQUIRE_FALSE(store.revive(put_of("k", "v", hlc(2), west).incoming(), at(3)));
-  REQUIRE_FALSE(store.revive(stub_of(write).incoming(), at(3)));
+  REQUIRE_FALSE(revived(store, put_of("k", "v", hlc(1), east).incoming(), at(3)));
+  REQUIRE_FALSE(revived(store, put_of("k", "v", hlc(3), east).incoming(), at(3)));
+  REQUIRE_FALSE(revived(store, put_of("k", "v", hlc(2), west).incoming(), at(3)));
+  REQUIRE_FALSE(revived(store, stub_of(write).incoming(), at(3)));
   REQUIRE_FALSE(value_at(store, "k", at(3)));
-  REQUIRE(store.revive(write.incoming(), at(3)));
+  REQUIRE(revived(store, write.incoming(), at(3)));
   REQUIRE(value_at(store, "k", at(3)) == "v");
-  REQUIRE_FALSE(store.revive(write.incoming(), at(3)));
+  REQUIRE_FALSE(revived(store, write.incoming(), at(3)));
   REQUIRE(store.stats().live == 1);
   REQUIRE(store.stats().stubs == 0);
 }
@@ -211,9 +249,9 @@ TEST_CASE("revive: neither a deletion nor what is expired or cleared", "[store]"
   deliver(store, erased, at(3));
   deliver(store, clear_of(hlc(2), east), at(3));
   erased.value = "v";
-  REQUIRE_FALSE(store.revive(expired.incoming(), at(11)));
-  REQUIRE_FALSE(store.revive(cleared.incoming(), at(11)));
-  REQUIRE_FALSE(store.revive(erased.incoming(), at(11)));
+  REQUIRE_FALSE(revived(store, expired.incoming(), at(11)));
+  REQUIRE_FALSE(revived(store, cleared.incoming(), at(11)));
+  REQUIRE_FALSE(revived(store, erased.incoming(), at(11)));
 }
 
 TEST_CASE("revive: stubs and values keep their orders around it", "[store]") {
@@ -228,7 +266,7 @@ TEST_CASE("revive: stubs and values keep their orders around it", "[store]") {
       if (it != writes.end() && random.one_in(2)) {
         const auto held = store.peek(store.hash(key));
         const bool stub = held && !held->block;
-        REQUIRE(store.revive(it->second.incoming(), at(step)) == stub);
+        REQUIRE(revived(store, it->second.incoming(), at(step)) == stub);
         REQUIRE(value_at(store, key, at(step)).has_value() == held.has_value());
       } else {
         writes[key] = put_of(key, "v", hlc(step), east);

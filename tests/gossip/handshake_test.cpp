@@ -44,7 +44,7 @@ TEST_CASE("handshake: another protocol version is refused with a reason", "[hand
   REQUIRE(stranger.heard.size() == 1);
   const auto said = std::get<Received>(decode(payload_of(stranger.heard[0]), {.max_ttl = hour}));
   REQUIRE(std::holds_alternative<Goodbye>(said));
-  CHECK(std::get<Goodbye>(said).reason.find("protocol version differs: 2 there, 1 here") == 0);
+  CHECK(std::get<Goodbye>(said).reason.find("protocol version differs: 3 there, 2 here") == 0);
   CHECK(a.logged("protocol version differs"));
   CHECK(a.stats().refused_handshakes == 1);
   CHECK(stranger.hung_up);
@@ -111,7 +111,7 @@ TEST_CASE("handshake: a node known by two addresses is linked once", "[handshake
 }
 
 TEST_CASE("handshake: who speaks before greeting is counted and hung up", "[handshake]") {
-  const Message early[] = {Members{}, Digest{}, Records{}, Close{}, Refused{}};
+  const Message early[] = {Members{}, Digest{}, Records{}, Close{}, Refused{}, Fetch{}, Fetched{}};
   for (const Message& message : early) {
     Wires wires;
     auto& a = wires.add();

@@ -46,6 +46,7 @@ class Wires {
     std::vector<Log> logs;
     std::vector<std::string> resolving;
     std::vector<Address> dialled;
+    std::vector<FetchEnded> fetched;
     std::size_t inputs_at_once = 0;  ///< Wake-ups without time passing: a timer that never settles.
 
     [[nodiscard]] bool logged(std::string_view part) const {
@@ -114,6 +115,12 @@ class Wires {
   [[nodiscard]] std::string get(Node& node, std::string_view key) const {
     const crdt::BlockRef block = node.store->get(key, wall(node));
     return block ? std::string{block->value()} : std::string{"-"};
+  }
+
+  /// A reader misses the value of a key.
+  void fetch(Node& node, std::string_view key) {
+    const std::array hashes{node.store->hash(key)};
+    act(node, [&](Engine& engine, Now at) { engine.fetch(at, hashes); });
   }
 
   // -- Time --------------------------------------------------------------------------------------------
@@ -242,6 +249,7 @@ class Wires {
       if (auto* dial = std::get_if<Dial>(&*output)) on_dial(node, *dial);
       if (auto* hangup = std::get_if<Hangup>(&*output)) on_hangup(node, *hangup);
       if (auto* log = std::get_if<Log>(&*output)) node.logs.push_back(*log);
+      if (auto* ended = std::get_if<FetchEnded>(&*output)) node.fetched.push_back(*ended);
       if (auto* resolve = std::get_if<Resolve>(&*output)) on_resolve(node, *resolve);
     }
   }

@@ -189,8 +189,8 @@ TEST_CASE("hostile: what is no message of one segment is rejected", "[wire]") {
 }
 
 TEST_CASE("hostile: a message of a kind yet unknown is rejected as such", "[wire]") {
-  Words words = words_of(Refused{.stream = 5, .stamp = {samples::hlc(77), samples::origin(6)}});
-  REQUIRE((words[2] & 0xffff) == 6);  // the union's discriminant, behind segment table and root pointer
+  Words words = words_of(Fetched{.missing = {geolru::crdt::KeyHash{1}}});
+  REQUIRE((words[2] & 0xffff) == 8);  // the union's discriminant, behind segment table and root pointer
   words[2] += 1;
   CHECK(reason(words) == "unknown message");
   words[2] |= 0xffff;

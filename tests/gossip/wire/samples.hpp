@@ -109,7 +109,21 @@ inline std::vector<Message> all() {
                 .pong = 12,
                 .held_ms = 13},
           Close{.resync = true},
-          Refused{.stream = 5, .stamp = {hlc(77), origin(6)}}};
+          Refused{.stream = 5, .stamp = {hlc(77), origin(6)}},
+          Fetch{},
+          Fetch{{{crdt::KeyHash{1}, {hlc(1), origin(1)}}, {crdt::KeyHash{2}, {hlc(2), origin(2)}}}},
+          Fetched{},
+          Fetched{.missing = {crdt::KeyHash{3}, crdt::KeyHash{4}}, .records = plain_records(2).records}};
+}
+
+inline std::vector<crdt::Outgoing> resend(const std::vector<crdt::Incoming>& received) {
+  std::vector<crdt::Outgoing> records;
+  for (const crdt::Incoming& record : received) {
+    crdt::BlockRef block;
+    if (record.has_value) block = crdt::BlockRef{crdt::Block::make(record.key, record.value)};
+    records.push_back({record.meta, std::move(block)});
+  }
+  return records;
 }
 
 /// What was received, as it would be sent on.
@@ -117,13 +131,10 @@ inline Message resend(const Received& received) {
   return std::visit(
       [](const auto& message) -> Message {
         if constexpr (std::is_same_v<std::decay_t<decltype(message)>, ReceivedRecords>) {
-          Records records{.stream = message.stream, .resync = message.resync};
-          for (const crdt::Incoming& record : message.records) {
-            crdt::BlockRef block;
-            if (record.has_value) block = crdt::BlockRef{crdt::Block::make(record.key, record.value)};
-            records.records.push_back({record.meta, std::move(block)});
-          }
-          return records;
+          return Records{
+              .stream = message.stream, .resync = message.resync, .records = resend(message.records)};
+        } else if constexpr (std::is_same_v<std::decay_t<decltype(message)>, ReceivedFetched>) {
+          return Fetched{.missing = message.missing, .records = resend(message.records)};
         } else {
           return message;
         }
@@ -167,7 +178,10 @@ class Text {
   }
   void add(const Records& m) {
     line("records", m.stream, m.resync);
-    for (const auto& [meta, block] : m.records) {
+    add(m.records);
+  }
+  void add(const std::vector<crdt::Outgoing>& records) {
+    for (const auto& [meta, block] : records) {
       line(static_cast<std::uint64_t>(meta.hash), meta.stamp.hlc.raw, n(meta.stamp.origin), meta.as_of.raw,
            meta.ttl_ms, meta.deleted);
       if (block) line(block->key().size(), block->value().size(), block->key(), '|', block->value());
@@ -179,6 +193,16 @@ class Text {
       for (const auto& [origin, stamp] : *stamps) line(n(origin), stamp.raw);
       line("end");
     }
+  }
+  void add(const Fetch& m) {
+    line("fetch");
+    for (const auto& [hash, version] : m.wanted)
+      line(static_cast<std::uint64_t>(hash), version.as_of.raw, n(version.origin));
+  }
+  void add(const Fetched& m) {
+    line("fetched");
+    for (const crdt::KeyHash hash : m.missing) line(static_cast<std::uint64_t>(hash));
+    add(m.records);
   }
   void add(const Refused& m) { line("refused", m.stream, m.stamp.hlc.raw, n(m.stamp.origin)); }
 
