@@ -54,9 +54,13 @@ void Cache::close() { impl_->close(); }
 // -- Reading -----------------------------------------------------------------------------------------
 
 std::optional<Value> Cache::get(std::string_view key) {
-  if (crdt::BlockRef block = impl_->store.get(key, coarse_wall()))
+  bool wanted = false;
+  if (crdt::BlockRef block = impl_->store.get(key, coarse_wall(), &wanted))
     return ValueAccess::share(std::move(block));
-  if (!impl_->loader) return std::nullopt;
+  if (!impl_->loader) {
+    if (wanted) impl_->fetch_in_background(key);
+    return std::nullopt;
+  }
   check_key(key);
   return impl_->load(key, LoaderRef::to(impl_->loader), impl_->default_ttl, nullptr);
 }

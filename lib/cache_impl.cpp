@@ -27,13 +27,16 @@ constexpr std::size_t slots_per_sweep = 64;
 
 Cache::Impl::Impl(Setup&& setup, Options&& options)
     : default_ttl{setup.ttl},
+      fetch_timeout{setup.store.replicated ? options.fetch_timeout : crdt::Ms::zero()},
       replicated{setup.store.replicated},
       region{std::move(options.region)},
       loader{std::move(options.loader)},
       name{setup.loop.engine.name},
       store{setup.store, setup.origin},
       loop{std::move(setup.loop), store} {
-  if (replicated) loop.on_progress([this] { note_progress(); });
+  if (!replicated) return;
+  loop.on_progress([this] { note_progress(); });
+  loop.on_fetch_ended([this](crdt::KeyHash hash) { fetches.ended(hash); });
 }
 
 crdt::Ms Cache::Impl::ttl_of(const SetOptions& options) const {
@@ -75,7 +78,12 @@ std::optional<Value> Cache::Impl::load(std::string_view key, LoaderRef from, crd
   try {
     // The flight before may have landed between the caller's look at the store and boarding.
     std::optional<Value> outcome;
-    if (store.ttl(key, gossip::wall_now())) outcome = find(key, rejected);
+    if (store.ttl(key, gossip::wall_now())) {
+      outcome = find(key, rejected);
+    } else {
+      fetch(key);
+      if (store.ttl(key, gossip::wall_now())) outcome = find(key, rejected);
+    }
     if (!outcome) outcome = run(key, from, ttl);
     flights.land(key, flight, outcome);
     return outcome;
@@ -107,6 +115,22 @@ std::optional<Value> Cache::Impl::run(std::string_view key, LoaderRef from, crdt
 } catch (...) {
   Counters::count(counters.loads_failed);
   throw;
+}
+
+// -- Fetching ----------------------------------------------------------------------------------------
+
+void Cache::Impl::fetch(std::string_view key) {
+  if (fetch_timeout == crdt::Ms::zero() || closed.load(std::memory_order_acquire)) return;
+  const crdt::KeyHash hash = store.hash(key);
+  if (!store.wanted(hash, gossip::wall_now())) return;
+  Fetches::Wait wait{fetches, hash};
+  if (loop.fetch(hash)) wait.until_ended(fetch_timeout);
+}
+
+void Cache::Impl::fetch_in_background(std::string_view key) {
+  if (fetch_timeout == crdt::Ms::zero() || closed.load(std::memory_order_acquire)) return;
+  const crdt::KeyHash hash = store.hash(key);
+  if (fetches.may_ask(hash, gossip::steady_now())) loop.fetch(hash);
 }
 
 // -- Waiting and closing -----------------------------------------------------------------------------
@@ -154,6 +178,7 @@ void Cache::Impl::close() {
   if (closed.load(std::memory_order_relaxed)) return;
   loop.close(flush_for);
   closed.store(true, std::memory_order_release);
+  fetches.end_all();
   note_progress();
 }
 

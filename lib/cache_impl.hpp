@@ -15,6 +15,7 @@
 
 #include "crdt/store.hpp"
 #include "gossip/transport/loop.hpp"
+#include "lib/fetches.hpp"
 #include "lib/flights.hpp"
 #include "lib/setup.hpp"
 
@@ -36,6 +37,10 @@ struct Cache::Impl {
                                           const Value* rejected);
   [[nodiscard]] std::optional<Value> run(std::string_view key, LoaderRef loader, crdt::Ms ttl);
 
+  /// Lets a value come that other nodes may hold, and waits for it no longer than `fetch_timeout`, or not at all.
+  void fetch(std::string_view key);
+  void fetch_in_background(std::string_view key);
+
   /// The TTL a write gets. Throws std::invalid_argument.
   [[nodiscard]] crdt::Ms ttl_of(const SetOptions& options) const;
   /// What follows every write: the loop is woken, or what the loop would do is done here.
@@ -47,6 +52,7 @@ struct Cache::Impl {
   void close();
 
   const crdt::Ms default_ttl;
+  const crdt::Ms fetch_timeout;  // 0: of a local cache, or not wished for
   const bool replicated;
   const std::string region;
   decltype(Options::loader) loader;
@@ -54,6 +60,7 @@ struct Cache::Impl {
 
   crdt::Store store;
   Flights flights;
+  Fetches fetches;
   mutable Counters counters;
   std::atomic<bool> closed{false};
   std::atomic<std::uint32_t> writes_after_close{0};

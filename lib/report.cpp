@@ -80,6 +80,9 @@ void add(Stats& stats, const gossip::EngineStats& engine) {
   stats.lives = engine.lives;
   stats.ingress_failovers = engine.ingress_failovers;
   stats.ingress_hedges = engine.ingress_hedges;
+  stats.fetches = engine.fetches;
+  stats.fetches_found = engine.fetches_found;
+  stats.values_out_by_fetch = engine.values_out_by_fetch;
   stats.clock_outlier_times = engine.clock_outlier_times;
 }
 

@@ -61,6 +61,8 @@ void check_sizes_and_times(const Options& options) {
   check_duration("connect_timeout", options.connect_timeout, limits::ttl_max);
   check_duration("gossip_interval", options.gossip_interval, limits::ttl_max);
   check_duration("max_drift", options.max_drift, limits::drift_max);
+  if (options.fetch_timeout != Ms::zero())
+    check_duration("fetch_timeout", options.fetch_timeout, limits::fetch_timeout_max);
 }
 
 void check_names(const Options& options) {
@@ -130,6 +132,7 @@ gossip::LoopOptions loop_options(const Options& options) {
                  .seeds = options.seeds,
                  .connect_timeout = options.connect_timeout,
                  .gossip_interval = options.gossip_interval,
+                 .fetch_timeout = options.fetch_timeout,
                  .seed = draw_unique()};
   loop.listen = options.listen;
   if (options.log) {

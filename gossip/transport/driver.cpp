@@ -76,6 +76,22 @@ void Driver::on_progress(std::function<void()> notice) {
   notice_.swap(shared);
 }
 
+void Driver::on_fetch_ended(std::function<void(crdt::KeyHash)> notice) {
+  auto shared = std::make_shared<const std::function<void(crdt::KeyHash)>>(std::move(notice));
+  const std::lock_guard lock(notice_mutex_);
+  fetch_notice_.swap(shared);
+}
+
+bool Driver::fetch(crdt::KeyHash hash) {
+  {
+    const std::lock_guard lock(fetch_mutex_);
+    if (to_fetch_.size() >= crdt::limits::fetches_max) return false;
+    to_fetch_.push_back(hash);
+  }
+  waker_->wake();
+  return true;
+}
+
 void Driver::leave(Ms flush_for) {
   {
     const std::lock_guard lock(engine_mutex_);
@@ -188,8 +204,14 @@ void Driver::tell_what_is_due(Now now) {
     input(
         [&](Engine& engine, Now at) { engine.resolved(at, answer.seed, answer.addresses, answer.problem); });
   }
+  std::vector<crdt::KeyHash> to_fetch;
+  if (woken) {
+    const std::lock_guard lock(fetch_mutex_);
+    to_fetch.swap(to_fetch_);
+  }
   const std::lock_guard lock(engine_mutex_);
   if (!woken && now.steady < deadline_) return;
+  if (!to_fetch.empty()) engine_->fetch(clocks(), to_fetch);
   engine_->wake(clocks());
   collect();
 }

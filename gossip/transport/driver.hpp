@@ -37,6 +37,8 @@ class Driver final : private ConnectionOwner {
   void wake() { waker_->wake(); }
   void ask(const std::function<void(Engine&, Now)>& question);
   void on_progress(std::function<void()> notice);
+  bool fetch(crdt::KeyHash hash);
+  void on_fetch_ended(std::function<void(crdt::KeyHash)> notice);
   void leave(Ms flush_for);
   [[nodiscard]] std::uint16_t port() const { return port_; }
 
@@ -77,6 +79,7 @@ class Driver final : private ConnectionOwner {
   void perform(Send& send);
   void perform(Hangup& hangup);
   void perform(Log& log);
+  void perform(FetchEnded& ended);
   void flush_touched();
   void hang_up(LinkId link, SteadyMs give_up_at);
   void close_delivered(SteadyMs now);
@@ -103,6 +106,10 @@ class Driver final : private ConnectionOwner {
 
   std::mutex notice_mutex_;  // guards what follows
   std::shared_ptr<const std::function<void()>> notice_;
+  std::shared_ptr<const std::function<void(crdt::KeyHash)>> fetch_notice_;
+
+  std::mutex fetch_mutex_;  // guards what follows
+  std::vector<crdt::KeyHash> to_fetch_;
 
   // Of the loop thread.
   UvLoop loop_;

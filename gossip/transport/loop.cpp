@@ -65,6 +65,12 @@ void Loop::ask(const std::function<void(Engine&, Now)>& question) { state_->driv
 
 void Loop::on_progress(std::function<void()> notice) { state_->driver.on_progress(std::move(notice)); }
 
+bool Loop::fetch(crdt::KeyHash hash) { return state_->driver.fetch(hash); }
+
+void Loop::on_fetch_ended(std::function<void(crdt::KeyHash)> notice) {
+  state_->driver.on_fetch_ended(std::move(notice));
+}
+
 void Loop::close(Ms flush_for) {
   state_->driver.leave(flush_for);
   if (std::this_thread::get_id() == state_->thread_id)

@@ -40,6 +40,14 @@ class Loop {
   /// an acknowledgement. One at a time; set it before anyone waits.
   void on_progress(std::function<void()> notice);
 
+  /// Asks peers for the value of a stub, see Engine::fetch. Any thread, without waiting. False: too many are asked
+  /// for already, and nothing was done.
+  bool fetch(crdt::KeyHash hash);
+
+  /// Calls `notice` on the loop thread for every fetch that ended, found or not. Must not throw; set it before
+  /// anything is fetched.
+  void on_fetch_ended(std::function<void(crdt::KeyHash)> notice);
+
   /// Leaves the cluster, flushes for at most `flush_for`, joins the thread. Idempotent.
   void close(Ms flush_for);
 

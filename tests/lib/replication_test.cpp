@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
+#include <stdexcept>
 #include <string>
 #include <thread>
 
@@ -51,6 +53,45 @@ TEST_CASE("replication: what was loaded reaches the other node", "[lib][net]") {
   Pair pair;
   CHECK(pair.east.get_or_load("k", [](auto) { return "loaded"; })->view() == "loaded");
   CHECK(eventually([&] { return holds(pair.west, "k", "loaded"); }));
+}
+
+TEST_CASE("fetch: what was evicted here comes from the node that holds it", "[lib][net]") {
+  Cache east{{.region = "east", .listen = "127.0.0.1:0"}};
+  Cache west{{.capacity_entries = 1,
+              .region = "west",
+              .listen = "127.0.0.1:0",
+              .seeds = {address_of(east)},
+              .fetch_timeout = 20s}};
+  REQUIRE(eventually([&] { return linked(east, 1) && linked(west, 1); }));
+  east.set("a", "1");
+  east.set("b", "2");
+  REQUIRE(eventually([&] { return west.stats().stubs == 1 && west.contains("b"); }));
+  CHECK_FALSE(west.get("a"));  // at once
+  REQUIRE(eventually([&] { return west.contains("a"); }));
+  REQUIRE_FALSE(west.contains("b"));
+  const auto never = [](std::string_view) -> std::optional<std::string> { throw std::logic_error{"loads"}; };
+  CHECK(west.get_or_load("b", never)->view() == "2");
+  CHECK(west.stats().loads == 0);
+  CHECK(west.stats().fetches_found == 2);
+  CHECK(east.stats().values_out_by_fetch == 2);
+}
+
+TEST_CASE("fetch: a loader is called when nobody has it, or when others are not to be asked", "[lib][net]") {
+  for (const auto timeout : {0ms, 500ms}) {
+    Cache east{{.capacity_entries = 1, .region = "east", .listen = "127.0.0.1:0"}};
+    Cache west{{.capacity_entries = 1,
+                .region = "west",
+                .listen = "127.0.0.1:0",
+                .seeds = {address_of(east)},
+                .fetch_timeout = timeout}};
+    REQUIRE(eventually([&] { return linked(east, 1) && linked(west, 1); }));
+    west.set("a", "1");
+    west.set("b", "2");
+    REQUIRE(eventually([&] { return holds(east, "b", "2"); }));
+    CHECK(west.get_or_load("a", [](auto) { return "loaded"; })->view() == "loaded");
+    CHECK(west.stats().fetches == (timeout == 0ms ? 0 : 1));
+    CHECK(west.stats().fetches_found == 0);
+  }
 }
 
 TEST_CASE("wait: true once the other region has it, false for more regions than there are", "[lib][net]") {

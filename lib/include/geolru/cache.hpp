@@ -55,11 +55,13 @@ class GEOLRU_API Cache {
 
   // -- Reading -----------------------------------------------------------------------------------------
 
-  /// The value of `key`, now the most recently used one; nullopt: there is none here. With `Options::loader` a
-  /// miss calls it like `get_or_load`. An entry may be served a few milliseconds past its end.
+  /// The value of `key`, now the most recently used one; nullopt: there is none here. A value that was evicted here
+  /// is then asked of the nearest node that holds it, and comes in the background. With `Options::loader` a miss
+  /// waits for that and calls the loader, like `get_or_load`. An entry may be served a few milliseconds past its end.
   [[nodiscard]] std::optional<Value> get(std::string_view key);
 
-  /// The value of `key`; on a miss what `loader(key)` returns, which is then set with `options`. Callers of one
+  /// The value of `key`; where it was evicted here, from the nearest node that holds it, if it comes within
+  /// `Options::fetch_timeout`; else what `loader(key)` returns, which is then set with `options`. Callers of one
   /// key share one loader call, on the thread of the first of them, and what it returns or throws; nullopt is not
   /// stored. A set or erase that races the loader wins over it, on every node; the callers get what the loader
   /// returned all the same, but for those who call after a write of this cache: they are never given what was

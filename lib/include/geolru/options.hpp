@@ -73,6 +73,11 @@ struct Options {
   /// Called with every line worth telling, from the cache's own thread (and, while it is being constructed, from
   /// the constructor's). Must neither throw nor call the cache. Empty: silence.
   std::function<void(LogLevel level, std::string_view text)> log = nullptr;
+
+  /// How long a value that is known here by name only, since it was evicted or found no room, is asked of other
+  /// nodes: `get_or_load`, and `get` with a loader, wait so long before they call it; `get` without one returns at
+  /// once and lets the value come. 0: others are not asked. At most a minute.
+  std::chrono::milliseconds fetch_timeout{250};
 };
 
 /// How a single write is made.

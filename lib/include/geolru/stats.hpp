@@ -88,6 +88,9 @@ struct Stats {
   std::uint64_t lives = 0;            ///< 1, and one more for every time the node had to begin anew.
   std::uint64_t ingress_failovers = 0;  ///< Times a region was entered through another than the best member.
   std::uint64_t ingress_hedges = 0;     ///< Times a second member was used beside one that was stuck.
+  std::uint64_t fetches = 0;            ///< Values evicted here that were asked of other nodes.
+  std::uint64_t fetches_found = 0;      ///< Of these, those that came.
+  std::uint64_t values_out_by_fetch = 0;  ///< Given to nodes that had evicted them.
   std::uint64_t clock_outlier_times = 0;  ///< Times this node's clock was found wrong.
 };
 
