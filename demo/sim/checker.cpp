@@ -70,9 +70,11 @@ void Checker::wrote(NodeId node, const Write& write) {
 
 void Checker::delivering(NodeId to, NodeId, const gossip::Received* received, const Frame&) {
   if (!received) return;
-  const auto* records = std::get_if<gossip::ReceivedRecords>(received);
-  if (!records) return;
-  for (const auto& record : records->records) views_[to].touched.push_back(record.meta.hash);
+  const std::vector<crdt::Incoming>* arrived = nullptr;
+  if (const auto* records = std::get_if<gossip::ReceivedRecords>(received)) arrived = &records->records;
+  if (const auto* fetched = std::get_if<gossip::ReceivedFetched>(received)) arrived = &fetched->records;
+  if (!arrived) return;
+  for (const auto& record : *arrived) views_[to].touched.push_back(record.meta.hash);
 }
 
 void Checker::read(NodeId node, const std::string& key, const std::optional<std::string>& value) {

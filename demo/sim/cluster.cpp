@@ -17,6 +17,7 @@ WorldOptions world_options(const Faults& f) {
   options.gossip_interval = f.gossip_interval;
   options.wake_lateness = f.wake_lateness;
   options.resolve_fails = f.resolve_fails;
+  options.fetches = f.fetches;
   return options;
 }
 

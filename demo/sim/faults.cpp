@@ -99,6 +99,7 @@ Faults Faults::swarm(std::uint64_t seed) {
   network(f, r);
   trouble(f, r);
   grow(f, r);
+  f.fetches = r.chance(600);
   return f;
 }
 
@@ -151,6 +152,7 @@ constexpr std::array all_knobs{
     knob<&Faults::wake_lateness>("wake_lateness_us"),
     knob<&Faults::one_dial_only>("one_dial_only"),
     knob<&Faults::same_names>("same_names"),
+    knob<&Faults::fetches>("fetches"),
     knob<&Faults::skewed_keys>("skewed_keys"),
     knob<&Faults::shards>("shards", 1),
     knob<&Faults::records_lost>("records_lost"),
@@ -205,6 +207,7 @@ std::string Faults::describe() const {
   const auto add = [&text](const char* name, std::int64_t value) {
     if (value != 0) text += std::string{", "} + name + ' ' + std::to_string(value);
   };
+  add("fetches", fetches);
   add("loads", loads);
   add("clears", clears);
   add("link cuts/min", link_cuts);

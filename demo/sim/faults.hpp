@@ -38,6 +38,7 @@ struct Faults {
   std::vector<Ms> ttls{Ms{60'000}};
   Ms load_max{2'000};
   std::size_t value_bytes_max = 32;
+  bool fetches = true;       ///< What was evicted is asked of others when it is missed.
   bool skewed_keys = false;  ///< The i-th key is used in proportion to 1 / i.
 
   // The network.

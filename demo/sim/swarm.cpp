@@ -42,6 +42,8 @@ Tally tally_of(Cluster& cluster) {
               {"clocks found wrong", e.clock_outlier_times},
               {"ingress failovers", e.ingress_failovers},
               {"ingress hedges", e.ingress_hedges},
+              {"fetches", e.fetches},
+              {"fetches that found", e.fetches_found},
               {"lives begun", e.lives},
               {"evictions", s.evictions},
               {"expirations", s.expirations},

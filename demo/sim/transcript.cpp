@@ -93,9 +93,9 @@ void Transcript::happened(const std::string& what) {
   if (out_) line() << "** " << what << "\n";
 }
 
-std::string Transcript::describe(const gossip::ReceivedRecords& r) const {
-  std::string text = "records, stream " + std::to_string(r.stream) + (r.resync ? ", resync:" : ":");
-  for (const auto& record : r.records) {
+std::string Transcript::describe(const std::vector<crdt::Incoming>& records) const {
+  std::string text;
+  for (const auto& record : records) {
     text += ' ' + key(record.meta.hash) + '@' + short_stamp(record.meta.stamp.hlc) + '/' +
             origin(record.meta.stamp.origin);
     if (record.meta.as_of != record.meta.stamp.hlc) text += " as of " + short_stamp(record.meta.as_of);
@@ -131,7 +131,17 @@ std::string Transcript::describe(const gossip::Close& c) const {
 }
 
 std::string Transcript::describe(const gossip::Received& received) const {
-  if (const auto* m = std::get_if<gossip::ReceivedRecords>(&received)) return describe(*m);
+  if (const auto* m = std::get_if<gossip::ReceivedRecords>(&received)) {
+    return "records, stream " + std::to_string(m->stream) + (m->resync ? ", resync:" : ":") +
+           describe(m->records);
+  }
+  if (const auto* m = std::get_if<gossip::Fetch>(&received)) {
+    std::string text = "fetch";
+    for (const auto& wanted : m->wanted) text += ' ' + key(wanted.hash);
+    return text;
+  }
+  if (const auto* m = std::get_if<gossip::ReceivedFetched>(&received))
+    return "fetched:" + describe(m->records) + ' ' + std::to_string(m->missing.size()) + " missing";
   if (const auto* m = std::get_if<gossip::Digest>(&received)) return describe(*m);
   if (const auto* m = std::get_if<gossip::Close>(&received)) return describe(*m);
   if (const auto* m = std::get_if<gossip::Hello>(&received)) return "hello from " + origin(m->origin);

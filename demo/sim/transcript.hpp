@@ -31,7 +31,7 @@ class Transcript final : public Watcher {
   [[nodiscard]] std::string key(KeyHash hash) const;
   [[nodiscard]] std::string origin(Origin origin) const;
   [[nodiscard]] std::string describe(const gossip::Received& received) const;
-  [[nodiscard]] std::string describe(const gossip::ReceivedRecords& records) const;
+  [[nodiscard]] std::string describe(const std::vector<crdt::Incoming>& records) const;
   [[nodiscard]] std::string describe(const gossip::Digest& digest) const;
   [[nodiscard]] std::string describe(const gossip::Close& close) const;
 

@@ -1,6 +1,7 @@
 // demo/sim/world.cpp – see world.hpp.
 #include "demo/sim/world.hpp"
 
+#include <array>
 #include <charconv>
 #include <utility>
 
@@ -214,11 +215,17 @@ bool World::finish_load(NodeId id, const std::string& key, Ms ttl, const Stamp& 
 }
 
 std::optional<std::string> World::get(NodeId id, const std::string& key) {
-  const crdt::BlockRef block = store(id).get(key, wall(id));
+  bool wanted = false;
+  const crdt::BlockRef block = store(id).get(key, wall(id), &wanted);
   std::optional<std::string> value;
   if (block) value = block->value();
   for (Watcher* w : watchers_) w->read(id, key, value);
   for (Watcher* w : watchers_) w->stepped(id);
+  if (wanted && options_.fetches) {
+    const std::array hashes{hash(key)};
+    nodes_[id]->engine->fetch(now_at(id), hashes);
+    drain(id);
+  }
   return value;
 }
 

@@ -88,6 +88,7 @@ struct WorldOptions {
   Us wake_lateness{0};         ///< Timers and wake-ups come up to this late.
   unsigned resolve_fails = 0;  ///< Per mille.
   Us sweep_every{100'000};     ///< As the owner of a store does.
+  bool fetches = true;         ///< A value that was evicted is asked of others when it is missed.
 };
 
 class World : private Hosts {

@@ -74,6 +74,7 @@ void World::carry_out(NodeId id, gossip::Output& output) {
     return network_.dial(id, wish->link, wish->address);
   if (const auto* wish = std::get_if<gossip::Hangup>(&output)) return network_.hang_up(id, wish->link);
   if (const auto* wish = std::get_if<gossip::Resolve>(&output)) return resolve(id, wish->seed);
+  if (std::holds_alternative<gossip::FetchEnded>(output)) return;  // readers here do not wait
   const auto& log = std::get<gossip::Log>(output);
   for (Watcher* w : watchers_) w->said(id, log.severity, log.text);
 }
