@@ -37,7 +37,8 @@ void Engine::State::ask_next(Now now, crdt::KeyHash hash, Fetching& what) {
   Link* nearest = nullptr;
   for (auto& [id, link] : links) {
     if (what.asked.size() >= limits::fetch_asks_max) break;
-    if (!link.is_established() || link.peer_silent || what.find(id) != what.asked.end()) continue;
+    const bool is_free = link.is_established() && link.unsent < limits::link_window_bytes;
+    if (!is_free || link.peer_silent || what.find(id) != what.asked.end()) continue;
     if (nearest != nullptr && cost(*nearest) < cost(link)) continue;
     // The receiver rule would not let its value in.
     if (what.version.as_of <= rules_for(link, false).danger) continue;
@@ -95,6 +96,7 @@ void Engine::State::forget_asks(LinkId gone) {
 }
 
 void Engine::State::on_fetch(Now now, Link& link, const Fetch& fetch) {
+  if (link.unsent >= limits::link_window_bytes) return;  // a peer that does not read is not answered, either
   Fetched answer;
   std::size_t bytes = 0;
   const auto flush = [&] {
@@ -104,7 +106,7 @@ void Engine::State::on_fetch(Now now, Link& link, const Fetch& fetch) {
     bytes = 0;
   };
   for (const Wanted& wanted : fetch.wanted) {
-    // What a wrong clock wrote goes to nobody; and a peer that does not read gets no more than its window.
+    // What a wrong clock wrote goes to nobody; and nobody gets more than a window at once.
     std::optional<crdt::Outgoing> held;
     if (!silent && link.unsent + bytes < limits::link_window_bytes) held = store.peek(wanted.hash);
     const bool is_it = held && held->meta.version() == wanted.version && store.serves(*held, now.wall);

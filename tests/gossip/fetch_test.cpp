@@ -218,9 +218,12 @@ TEST_CASE("fetch: a peer that does not read is given no more than its window", "
     const Stamp written = wires.set(a, key, std::string(100'000, 'x'));
     all.wanted.push_back({a.store->hash(key), {written.hlc, written.origin}});
   }
-  for (int i = 0; i < 10; ++i) wires.say(stranger, all);
+  for (int i = 0; i < 1'000; ++i) wires.say(stranger, all);
   CHECK(given(a) >= 10);
   CHECK(given(a) <= 11);
+  const auto links = a.engine->links();
+  REQUIRE(links.size() == 1);
+  CHECK(links.front().unsent < geolru::crdt::limits::link_window_bytes + 200'000);
 }
 
 TEST_CASE("fetch: not from a peer that may hold what was overwritten and forgotten here", "[gossip]") {

@@ -143,7 +143,7 @@ TEST_CASE("skew: one that is silent is no ingress", "[skew]") {
 
 TEST_CASE("skew: who asks one that is silent is told that it has stopped", "[skew]") {
   Trio trio{3s};
-  trio.wires.set(trio.off, "own", "v");
+  const Stamp written = trio.wires.set(trio.off, "own", "v");
   auto& stranger = trio.wires.stranger(trio.off);
   trio.wires.say(stranger, hello_of(trio.wires, trio.off));
   for (const Ask ask : {Ask::catch_up, Ask::resync, Ask::offer}) {
@@ -159,4 +159,9 @@ TEST_CASE("skew: who asks one that is silent is told that it has stopped", "[ske
       return std::holds_alternative<ReceivedRecords>(message) || (close != nullptr && !close->closes.empty());
     }));
   }
+  trio.wires.say(stranger, Fetch{{{trio.off.store->hash("own"), {written.hlc, written.origin}}}});
+  CHECK(heard(stranger, [](const Received& message) {
+    const auto* fetched = std::get_if<ReceivedFetched>(&message);
+    return fetched != nullptr && fetched->records.empty() && fetched->missing.size() == 1;
+  }));
 }
