@@ -77,6 +77,8 @@ void add_cluster_flags(CLI::App& app, Options& options) {
   add_duration(app, "--gossip-interval", options.gossip_interval, "Between digests to random peers (1s)");
   add_duration(app, "--max-drift", options.max_drift,
                "How far clocks may differ; the same in the whole cluster (500ms)");
+  add_duration(app, "--fetch-timeout", options.fetch_timeout,
+               "For a value that was evicted here, from other nodes; 0s: never (250ms)");
 }
 
 }  // namespace

@@ -99,6 +99,9 @@ Json stats(Node& node, const Arguments&) {
           {"lives", s.lives},
           {"ingress_failovers", s.ingress_failovers},
           {"ingress_hedges", s.ingress_hedges},
+          {"fetches", s.fetches},
+          {"fetches_found", s.fetches_found},
+          {"values_out_by_fetch", s.values_out_by_fetch},
           {"clock_outlier_times", s.clock_outlier_times},
           {"clock_offset_ms", s.clock_offset.count()},
           {"clock_is_wrong", s.clock_is_wrong}};

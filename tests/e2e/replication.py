@@ -183,3 +183,20 @@ def small_receiver(world):
     expect(stats["entries"] > 1000, f"it holds {stats['entries']} entries only")
     full.ask("set late write")
     eventually(lambda: holds(small, "late", "write"), "the small node takes new writes")
+
+
+@case("fetch: what a small cache evicted it has from the node that holds it, and loads nothing")
+def fetched(world):
+    full = world.node("full", "eu")
+    small = world.node("small", "us", seeds=[full], flags=["--capacity-entries", "100", "--fetch-timeout", "20s"])
+    eventually(lambda: joined([full, small]), "both find each other")
+    full.ask("fill 300 100 k-")
+    full.ask("set last one")
+    eventually(lambda: holds(small, "last", "one"), "the small node has seen all")
+    loaded = [n for n in range(300) if small.ask(f"load k-{n} loaded")["value"] == "loaded"]
+    expect(not loaded, f"{len(loaded)} of 300 values were loaded instead, the first k-{loaded[:1]}")
+    stats = small.ask("stats")
+    expect(stats["loads"] == 0, f"{stats['loads']} loads")
+    expect(stats["fetches_found"] >= 200, f"{stats['fetches_found']} of {stats['fetches']} fetches found a value")
+    expect(stats["entries"] <= 100, f"it holds {stats['entries']} values")
+    world.note(f"{stats['fetches_found']} of {stats['fetches']} fetches found a value")
