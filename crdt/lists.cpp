@@ -22,6 +22,41 @@ void LruList::remove(SlotArray& slots, SlotId id) {
   --size_;
 }
 
+void Lru::insert(SlotArray& slots, SlotId id) {
+  Slot& slot = slots[id];
+  slot.used_at = ++ticks_;
+  list_of(slot).push_front(slots, id);
+}
+
+void Lru::remove(SlotArray& slots, SlotId id) {
+  Slot& slot = slots[id];
+  list_of(slot).remove(slots, id);
+  slot.heap_back = no_slot;
+}
+
+void Lru::read(SlotArray& slots, SlotId id) {
+  Slot& slot = slots[id];
+  slot.used_at = ++ticks_;
+  if (id == read_.front()) return;
+  list_of(slot).remove(slots, id);
+  slot.read = true;
+  read_.push_front(slots, id);
+}
+
+SlotId Lru::oldest_unread(const SlotArray& slots, SlotId spare) const {
+  const SlotId back = unread_.back();
+  return back == spare && back != no_slot ? slots[back].left : back;
+}
+
+SlotId Lru::oldest(const SlotArray& slots, SlotId spare) const {
+  const SlotId unread = oldest_unread(slots, spare);
+  SlotId read = read_.back();
+  if (read == spare && read != no_slot) read = slots[read].left;
+  if (unread == no_slot || read == no_slot) return unread == no_slot ? read : unread;
+  // By age, since ticks wrap round.
+  return ticks_ - slots[read].used_at > ticks_ - slots[unread].used_at ? read : unread;
+}
+
 SlotId StubHeap::meld(SlotArray& slots, SlotId a, SlotId b) {
   if (a == no_slot) return b;
   if (b == no_slot) return a;

@@ -9,7 +9,9 @@
 namespace geolru::crdt {
 
 Shard::~Shard() {
-  for (SlotId id = lru_.back(); id != no_slot; id = slots_[id].left) slots_[id].block->release();
+  for (SlotId id = 0; id < slots_.end(); ++id) {
+    if (slots_[id].is_live()) slots_[id].block->release();
+  }
 }
 
 SlotId Shard::find(KeyHash hash) const {
@@ -70,8 +72,9 @@ SlotId Shard::put(const Meta& meta, SlotId held, Block* block) {
   logs_[log].insert(slots_, id);
   if (block != nullptr) {
     set_value(id, owned.detach());
-  } else if (meta.hash != clear_hash) {
-    stubs_.push(slots_, id);
+  } else {
+    slot.read = false;
+    if (meta.hash != clear_hash) stubs_.push(slots_, id);
   }
   for (Walk* walk : to_revisit) {
     if (is_visited(*walk, slot)) walk->moved.push_back(meta.hash);
@@ -81,13 +84,14 @@ SlotId Shard::put(const Meta& meta, SlotId held, Block* block) {
 
 void Shard::revive(SlotId id, Block* block) {
   stubs_.remove(slots_, id);
+  slots_[id].read = true;  // somebody here waits for it
   set_value(id, block);
 }
 
 void Shard::set_value(SlotId id, Block* block) {
   Slot& slot = slots_[id];
   slot.block = block;
-  lru_.push_front(slots_, id);
+  lru_.insert(slots_, id);
   block_bytes_ += block->footprint();
   expiry_min_ = std::min(expiry_min_, slot.expires());
   expiry_min_round_ = std::min(expiry_min_round_, slot.expires());
@@ -109,6 +113,7 @@ void Shard::unlink(SlotId id) {
 void Shard::make_stub(SlotId id) {
   Slot& slot = slots_[id];
   lru_.remove(slots_, id);
+  slot.read = false;
   block_bytes_ -= slot.block->footprint();
   std::exchange(slot.block, nullptr)->release();
   stubs_.push(slots_, id);
@@ -121,9 +126,8 @@ void Shard::free_slot(SlotId id) {
   slots_.release(id);
 }
 
-bool Shard::evict(SlotId spare) {
-  SlotId victim = lru_.back();
-  if (victim == spare && victim != no_slot) victim = slots_[victim].left;
+bool Shard::evict(SlotId spare, MayGo which) {
+  const SlotId victim = which == MayGo::any ? lru_.oldest(slots_, spare) : lru_.oldest_unread(slots_, spare);
   if (victim == no_slot) return false;
   make_stub(victim);
   ++evictions;

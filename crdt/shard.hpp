@@ -24,6 +24,9 @@ struct StubBudget {
   Ms age_min{};
 };
 
+/// Whose values may be evicted for another's sake.
+enum class MayGo : std::uint8_t { any, unread };
+
 class Shard {
  public:
   Shard(std::size_t ring_events, StubBudget budget) : budget_{budget}, ring_{ring_events} {}
@@ -51,7 +54,8 @@ class Shard {
   /// The register as a peer gets it: without a value where it would not be served.
   [[nodiscard]] Outgoing outgoing(const Slot& slot, WallMs now) const;
 
-  void touch(SlotId id) { lru_.touch(slots_, id); }
+  /// Somebody reads it here.
+  void touch(SlotId id) { lru_.read(slots_, id); }
 
   /// True if a log for this origin exists or can be made.
   [[nodiscard]] bool has_room_for(Origin origin) const;
@@ -67,8 +71,9 @@ class Shard {
 
   // -- Bounds ----------------------------------------------------------------------------------------
 
-  /// Turns the least recently used live slot, but not `spare`, into a stub. False if there is none.
-  bool evict(SlotId spare);
+  /// Turns the least recently used live slot of those that may go, but not `spare`, into a stub. False if there is
+  /// none.
+  bool evict(SlotId spare, MayGo which);
   /// Drops stubs over the budget; the highest stamp dropped, zero if none was.
   Hlc trim_stubs(WallMs now);
   /// Forgets slots past retention and takes expired or cleared values away, looking at no more than
@@ -104,7 +109,7 @@ class Shard {
   /// the beginning of its visit.
   std::uint64_t end_walk(WalkId id, Stamps& missed);
 
-  std::uint64_t hits = 0, misses = 0, evictions = 0, expirations = 0, stubs_dropped = 0;
+  std::uint64_t hits = 0, misses = 0, evictions = 0, expirations = 0, stubs_dropped = 0, turned_away = 0;
 
  private:
   /// Where a walk is in this shard.
@@ -141,7 +146,7 @@ class Shard {
   StubBudget budget_;
   SlotArray slots_;
   Index index_;
-  LruList lru_;     // Invariant: holds exactly the live slots,
+  Lru lru_;         // Invariant: holds exactly the live slots,
   StubHeap stubs_;  // and this one the others, but for the clear register.
   std::vector<OriginLog> logs_;
   std::unordered_map<Origin, std::uint16_t> log_of_;  // only ever looked up

@@ -19,14 +19,18 @@ struct alignas(64) Slot {
   Hlc as_of;
   std::uint32_t ttl_ms = 0;
   std::uint16_t log = 0;  ///< Index of its origin's log in the shard.
-  bool deleted = false;
-  bool confirmed = false;  ///< By the resync under way.
-  Block* block = nullptr;  ///< Owns one reference; null: a stub.
+  bool deleted : 1 = false;
+  bool confirmed : 1 = false;  ///< By the resync under way.
+  bool read : 1 = false;       ///< Live: by somebody here, since it is.
+  Block* block = nullptr;      ///< Owns one reference; null: a stub.
 
   // Live: neighbours in the LRU. Stub: first child and next sibling in the heap.
   SlotId left = no_slot;
   SlotId right = no_slot;
-  SlotId heap_back = no_slot;  ///< Stub: its parent or previous sibling.
+  union {
+    SlotId heap_back = no_slot;  ///< Stub: its parent or previous sibling.
+    std::uint32_t used_at;       ///< Live: when it was last used, in ticks of its LRU.
+  };
 
   SlotId log_older = no_slot;
   SlotId log_newer = no_slot;    ///< Also links the free slots.

@@ -199,10 +199,26 @@ bool Store::over_capacity() const {
 
 void Store::make_room(std::size_t preferred, SlotId written) {
   // What was just written goes last: only when nothing else is left to go.
-  if (!evict_but(preferred, written)) evict_but(preferred, no_slot);
+  if (!evict_but(preferred, written, MayGo::any)) evict_but(preferred, no_slot, MayGo::any);
 }
 
-bool Store::evict_but(std::size_t preferred, SlotId spare) {
+/// What arrives from elsewhere displaces nothing that is read here, unless its key is, too: it rather goes itself,
+/// and can be fetched. So a flood of others' writes leaves the readers here what they use.
+void Store::admit(std::size_t index, SlotId arrived, const Meta& meta) {
+  if (evict_but(index, arrived, MayGo::unread)) return;
+  {
+    const Hold shard{*this, index};
+    const Slot& slot = shard->slot(arrived);  // which may be another's by now
+    if (slot.is_live() && slot.hash == meta.hash && slot.stamp == meta.stamp.hlc && !slot.read) {
+      shard->make_stub(arrived);
+      ++shard->turned_away;
+      note_floor(shard->trim_stubs(clock_.last().ms()));
+    }
+  }
+  make_room(index, no_slot);
+}
+
+bool Store::evict_but(std::size_t preferred, SlotId spare, MayGo which) {
   // From the shard just written to while it holds its share, then once around them all, one lock at a time.
   std::size_t barren = 0;
   std::size_t index = preferred;
@@ -212,7 +228,7 @@ bool Store::evict_but(std::size_t preferred, SlotId spare) {
       const Hold shard{*this, index};
       const std::size_t share = live_.load(std::memory_order_relaxed) / shards_.size();
       const bool evicted = shard->live() >= std::max<std::size_t>(share, 1) &&
-                           shard->evict(index == preferred ? spare : no_slot);
+                           shard->evict(index == preferred ? spare : no_slot, which);
       barren = evicted ? 0 : barren + 1;
       if (evicted) note_floor(shard->trim_stubs(clock_.last().ms()));
       if (evicted && index == preferred) continue;
@@ -250,6 +266,7 @@ StoreStats Store::stats() {
     sum.evictions += shard->evictions;
     sum.expirations += shard->expirations;
     sum.stubs_dropped += shard->stubs_dropped;
+    sum.turned_away += shard->turned_away;
     if (const SlotId top = shard->stubs().top(); top != no_slot)
       oldest = std::min(oldest, shard->slot(top).stamp.ms());
   }

@@ -19,6 +19,7 @@
 namespace geolru::crdt {
 
 class Shard;
+enum class MayGo : std::uint8_t;
 
 /// A stamp per origin, sorted by origin. What digests, floors and closes are made of.
 using Stamps = std::vector<std::pair<Origin, Hlc>>;
@@ -100,7 +101,8 @@ struct StoreStats {
   std::size_t bytes = 0, capacity_bytes = 0;  ///< In use, bookkeeping included; and the bound.
   std::uint64_t hits = 0, misses = 0;
   std::uint64_t evictions = 0, expirations = 0, stubs_dropped = 0;
-  WallMs horizon{};  ///< Stamp time of the oldest stub; the epoch when there is none.
+  std::uint64_t turned_away = 0;  ///< Values from elsewhere that found no room beside what is read here.
+  WallMs horizon{};               ///< Stamp time of the oldest stub; the epoch when there is none.
 };
 
 /// Order-independent sum, mod 2^128, of a keyed hash of each slot's (key hash, version).
@@ -221,7 +223,8 @@ class Store {
   Written write(KeyHash hash, BlockRef block, Ms ttl, WallMs wall);
   [[nodiscard]] bool over_capacity() const;
   void make_room(std::size_t preferred, std::uint32_t written);
-  bool evict_but(std::size_t preferred, std::uint32_t spare);
+  void admit(std::size_t shard, std::uint32_t arrived, const Meta& meta);
+  bool evict_but(std::size_t preferred, std::uint32_t spare, MayGo which);
   void note_floor(Hlc floor);
   bool note_change(std::size_t shard);
   void spread_clear(Version version);

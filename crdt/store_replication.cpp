@@ -64,7 +64,11 @@ Applied Store::apply(const Incoming& in, AdmittedHlc admitted, const ApplyRules&
   }
   if (applied == Applied::unchanged) return applied;
   if (meta.hash == clear_hash) spread_clear(meta.version());
-  make_room(index, held);
+  if (applied == Applied::stored) {
+    admit(index, held, meta);
+  } else {
+    make_room(index, held);
+  }
   return applied;
 }
 

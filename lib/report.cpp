@@ -42,6 +42,7 @@ void add(Stats& stats, const crdt::StoreStats& store, crdt::WallMs now) {
   stats.hits = store.hits;
   stats.misses = store.misses;
   stats.evictions = store.evictions;
+  stats.turned_away = store.turned_away;
   stats.expirations = store.expirations;
   stats.stubs_dropped = store.stubs_dropped;
 }

@@ -68,6 +68,7 @@ Json stats(Node& node, const Arguments&) {
           {"hits", s.hits},
           {"misses", s.misses},
           {"evictions", s.evictions},
+          {"turned_away", s.turned_away},
           {"expirations", s.expirations},
           {"stubs_dropped", s.stubs_dropped},
           {"loads", s.loads},

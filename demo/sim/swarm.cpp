@@ -46,6 +46,7 @@ Tally tally_of(Cluster& cluster) {
               {"fetches that found", e.fetches_found},
               {"lives begun", e.lives},
               {"evictions", s.evictions},
+              {"values turned away", s.turned_away},
               {"expirations", s.expirations},
               {"stubs dropped (floors raised)", s.stubs_dropped},
               {"loads refused", cluster.users().loads_refused()},

@@ -29,6 +29,7 @@ void add(crdt::StoreStats& sum, const crdt::StoreStats& s) {
   sum.evictions += s.evictions;
   sum.expirations += s.expirations;
   sum.stubs_dropped += s.stubs_dropped;
+  sum.turned_away += s.turned_away;
 }
 
 }  // namespace

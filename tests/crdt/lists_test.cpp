@@ -30,13 +30,18 @@ TEST_CASE("slots: an id is given out again only after its release", "[lists]") {
   }
 }
 
-TEST_CASE("lru: the back is the one used longest ago", "[lists]") {
+TEST_CASE("lru: the oldest is the one used longest ago, of all and of those nobody read", "[lists]") {
   for (std::uint64_t seed = 0; seed < 30; ++seed) {
     INFO("seed " << seed);
     Random random{seed};
     SlotArray slots;
-    LruList lru;
+    Lru lru;
     std::deque<SlotId> model;  // front: most recent
+    const auto oldest = [&](SlotId spare, bool unread_only) {
+      const auto may_go = [&](SlotId id) { return id != spare && !(unread_only && slots[id].read); };
+      const auto it = std::ranges::find_if(model.rbegin(), model.rend(), may_go);
+      return it == model.rend() ? no_slot : *it;
+    };
     for (int step = 0; step < 2'000; ++step) {
       const auto at_random = [&] {
         return model.begin() + static_cast<std::ptrdiff_t>(random.below(model.size()));
@@ -44,25 +49,28 @@ TEST_CASE("lru: the back is the one used longest ago", "[lists]") {
       const std::uint64_t what = random.below(4);
       if (model.empty() || what == 0) {
         model.push_front(slot_stamped(slots, 1));
-        lru.push_front(slots, model.front());
+        slots[model.front()].read = random.below(8) == 0;
+        lru.insert(slots, model.front());
       } else if (what == 1) {
         const auto it = at_random();
         lru.remove(slots, *it);
         slots.release(*it);
         model.erase(it);
-      } else {
+      } else if (what == 2 || random.below(2) == 0) {
         const auto it = what == 2 ? model.end() - 1 : at_random();
         const SlotId id = *it;
-        lru.touch(slots, id);
+        lru.read(slots, id);
+        REQUIRE(slots[id].read);
         model.erase(it);
         model.push_front(id);
       }
       REQUIRE(lru.size() == model.size());
-      REQUIRE(lru.back() == (model.empty() ? no_slot : model.back()));
+      const SlotId spare = model.empty() ? no_slot : model.back();
+      for (const SlotId spared : {no_slot, spare}) {
+        REQUIRE(lru.oldest(slots, spared) == oldest(spared, false));
+        REQUIRE(lru.oldest_unread(slots, spared) == oldest(spared, true));
+      }
     }
-    std::vector<SlotId> walked;
-    for (SlotId id = lru.back(); id != no_slot; id = slots[id].left) walked.push_back(id);
-    REQUIRE(std::equal(walked.begin(), walked.end(), model.rbegin(), model.rend()));
   }
 }
 

@@ -52,6 +52,7 @@ struct Stats {
   std::uint64_t hits = 0;           ///< Look-ups that found a value.
   std::uint64_t misses = 0;         ///< Look-ups that found none.
   std::uint64_t evictions = 0;      ///< Values dropped for lack of room.
+  std::uint64_t turned_away = 0;    ///< Values from elsewhere that found no room beside what is read here.
   std::uint64_t expirations = 0;    ///< Values dropped because their time was over.
   std::uint64_t stubs_dropped = 0;  ///< Stubs forgotten before their time, for lack of room.
   std::uint64_t loads = 0;          ///< Loader calls begun.
