@@ -41,8 +41,10 @@ inline constexpr std::size_t members_max = 4096;
 inline constexpr std::size_t name_bytes_max = 255;
 inline constexpr std::size_t address_bytes_max = 300;
 
-// Fetches: values that are asked of peers, one node's at a time, and how many peers are asked for one.
+// Fetches.
+/// Values that a node fetches at the same time.
 inline constexpr std::size_t fetches_max = 4096;
+/// Peers that are asked for one value, one after another.
 inline constexpr std::size_t fetch_asks_max = 8;
 inline constexpr Ms fetch_timeout_max{60'000};
 

@@ -43,15 +43,9 @@ void Lru::read(SlotArray& slots, SlotId id) {
   read_.push_front(slots, id);
 }
 
-SlotId Lru::oldest_unread(const SlotArray& slots, SlotId spare) const {
-  const SlotId back = unread_.back();
-  return back == spare && back != no_slot ? slots[back].left : back;
-}
-
 SlotId Lru::oldest(const SlotArray& slots, SlotId spare) const {
-  const SlotId unread = oldest_unread(slots, spare);
-  SlotId read = read_.back();
-  if (read == spare && read != no_slot) read = slots[read].left;
+  const SlotId unread = unread_.oldest(slots, spare);
+  const SlotId read = read_.oldest(slots, spare);
   if (unread == no_slot || read == no_slot) return unread == no_slot ? read : unread;
   // By age, since ticks wrap round.
   return ticks_ - slots[read].used_at > ticks_ - slots[unread].used_at ? read : unread;

@@ -12,7 +12,10 @@ class LruList {
   void push_front(SlotArray& slots, SlotId id);
   void remove(SlotArray& slots, SlotId id);
   [[nodiscard]] SlotId front() const { return front_; }
-  [[nodiscard]] SlotId back() const { return back_; }
+  /// The least recently used but `spare`, or no_slot.
+  [[nodiscard]] SlotId oldest(const SlotArray& slots, SlotId spare) const {
+    return back_ == spare && back_ != no_slot ? slots[back_].left : back_;
+  }
   [[nodiscard]] std::size_t size() const { return size_; }
 
  private:
@@ -33,7 +36,9 @@ class Lru {
   /// The least recently used but `spare`, or no_slot.
   [[nodiscard]] SlotId oldest(const SlotArray& slots, SlotId spare) const;
   /// Likewise of those that nobody has read here.
-  [[nodiscard]] SlotId oldest_unread(const SlotArray& slots, SlotId spare) const;
+  [[nodiscard]] SlotId oldest_unread(const SlotArray& slots, SlotId spare) const {
+    return unread_.oldest(slots, spare);
+  }
   [[nodiscard]] std::size_t size() const { return read_.size() + unread_.size(); }
 
  private:

@@ -45,11 +45,11 @@ class Shard {
   [[nodiscard]] Meta meta_of(const Slot& slot) const;
   /// Whether it may be served at `now`: live, not expired, not cleared.
   [[nodiscard]] bool serves(const Slot& slot, WallMs now) const {
-    return slot.is_live() && slot.expires() > now && version_of(slot) > cleared_;
+    return slot.is_live() && is_current(slot, now);
   }
   /// Whether a stub could be served if it had its value.
   [[nodiscard]] bool may_revive(const Slot& slot, WallMs now) const {
-    return !slot.is_live() && !slot.deleted && slot.expires() > now && version_of(slot) > cleared_;
+    return !slot.is_live() && !slot.deleted && is_current(slot, now);
   }
   /// The register as a peer gets it: without a value where it would not be served.
   [[nodiscard]] Outgoing outgoing(const Slot& slot, WallMs now) const;
@@ -128,6 +128,10 @@ class Shard {
     }
   };
 
+  /// Neither expired nor cleared.
+  [[nodiscard]] bool is_current(const Slot& slot, WallMs now) const {
+    return slot.expires() > now && version_of(slot) > cleared_;
+  }
   std::uint16_t log_for(Origin origin);
   void set_value(SlotId id, Block* block);
   void unlink(SlotId id);

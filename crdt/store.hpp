@@ -221,6 +221,7 @@ class Store {
 
   [[nodiscard]] std::size_t shard_of(KeyHash hash) const;
   Written write(KeyHash hash, BlockRef block, Ms ttl, WallMs wall);
+  [[nodiscard]] bool is_outdated(const ApplyRules& rules) const;
   [[nodiscard]] bool over_capacity() const;
   void make_room(std::size_t preferred, std::uint32_t written);
   void admit(std::size_t shard, std::uint32_t arrived, const Meta& meta);

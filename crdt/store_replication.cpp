@@ -32,6 +32,11 @@ void add(Fingerprint& sum, const Meta& meta, std::uint64_t key) {
 
 }  // namespace
 
+/// Asked under the lock of the shard: a stub of the very key, dropped just now, has raised a floor.
+bool Store::is_outdated(const ApplyRules& rules) const {
+  return rules.floors_revision && *rules.floors_revision != floors_revision();
+}
+
 Applied Store::apply(const Incoming& in, AdmittedHlc admitted, const ApplyRules& rules, WallMs wall) {
   const Meta& meta = in.meta;
   const WallMs now = clock_.now(wall);
@@ -41,8 +46,7 @@ Applied Store::apply(const Incoming& in, AdmittedHlc admitted, const ApplyRules&
   SlotId held = no_slot;
   {
     const Hold shard{*this, index};
-    // Under the lock: a stub of this very key, dropped just now, has raised a floor.
-    if (rules.floors_revision && *rules.floors_revision != floors_revision()) return Applied::outdated;
+    if (is_outdated(rules)) return Applied::outdated;
     held = shard->find(meta.hash);
     if (held == no_slot ||
         compare(as_incoming(shard->meta_of(shard->slot(held)), shard->slot(held).block), in) < 0) {
@@ -87,7 +91,7 @@ Applied Store::revive(const Incoming& in, const ApplyRules& rules, WallMs wall) 
   SlotId held = no_slot;
   {
     const Hold shard{*this, index};
-    if (rules.floors_revision && *rules.floors_revision != floors_revision()) return Applied::outdated;
+    if (is_outdated(rules)) return Applied::outdated;
     held = shard->find(in.meta.hash);
     if (held == no_slot || !in.has_value) return Applied::unchanged;
     const Slot& slot = shard->slot(held);

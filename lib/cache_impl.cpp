@@ -78,12 +78,8 @@ std::optional<Value> Cache::Impl::load(std::string_view key, LoaderRef from, crd
   try {
     // The flight before may have landed between the caller's look at the store and boarding.
     std::optional<Value> outcome;
-    if (store.ttl(key, gossip::wall_now())) {
-      outcome = find(key, rejected);
-    } else {
-      fetch(key);
-      if (store.ttl(key, gossip::wall_now())) outcome = find(key, rejected);
-    }
+    if (!store.ttl(key, gossip::wall_now())) fetch(key);
+    if (store.ttl(key, gossip::wall_now())) outcome = find(key, rejected);
     if (!outcome) outcome = run(key, from, ttl);
     flights.land(key, flight, outcome);
     return outcome;
@@ -119,8 +115,12 @@ std::optional<Value> Cache::Impl::run(std::string_view key, LoaderRef from, crdt
 
 // -- Fetching ----------------------------------------------------------------------------------------
 
+bool Cache::Impl::may_fetch() const {
+  return fetch_timeout != crdt::Ms::zero() && !closed.load(std::memory_order_acquire);
+}
+
 void Cache::Impl::fetch(std::string_view key) {
-  if (fetch_timeout == crdt::Ms::zero() || closed.load(std::memory_order_acquire)) return;
+  if (!may_fetch()) return;
   const crdt::KeyHash hash = store.hash(key);
   if (!store.wanted(hash, gossip::wall_now())) return;
   Fetches::Wait wait{fetches, hash};
@@ -128,7 +128,7 @@ void Cache::Impl::fetch(std::string_view key) {
 }
 
 void Cache::Impl::fetch_in_background(std::string_view key) {
-  if (fetch_timeout == crdt::Ms::zero() || closed.load(std::memory_order_acquire)) return;
+  if (!may_fetch()) return;
   const crdt::KeyHash hash = store.hash(key);
   if (fetches.may_ask(hash, gossip::steady_now())) loop.fetch(hash);
 }

@@ -40,6 +40,7 @@ struct Cache::Impl {
   /// Lets a value come that other nodes may hold, and waits for it no longer than `fetch_timeout`, or not at all.
   void fetch(std::string_view key);
   void fetch_in_background(std::string_view key);
+  [[nodiscard]] bool may_fetch() const;
 
   /// The TTL a write gets. Throws std::invalid_argument.
   [[nodiscard]] crdt::Ms ttl_of(const SetOptions& options) const;

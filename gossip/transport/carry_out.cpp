@@ -65,14 +65,7 @@ void Driver::perform(Hangup& hangup) { hang_up(hangup.link, steady_now() + hangu
 
 void Driver::perform(Log& log) { this->log(log.severity, log.text); }
 
-void Driver::perform(FetchEnded& ended) {
-  std::shared_ptr<const std::function<void(crdt::KeyHash)>> notice;
-  {
-    const std::lock_guard lock(notice_mutex_);
-    notice = fetch_notice_;
-  }
-  if (notice) (*notice)(ended.hash);
-}
+void Driver::perform(FetchEnded& ended) { fetch_notice_(ended.hash); }
 
 void Driver::hang_up(LinkId link, SteadyMs give_up_at) {
   const auto found = connections_.find(link);

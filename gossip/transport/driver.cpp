@@ -70,18 +70,6 @@ void Driver::ask(const std::function<void(Engine&, Now)>& question) {
   if (due) waker_->wake();
 }
 
-void Driver::on_progress(std::function<void()> notice) {
-  auto shared = notice ? std::make_shared<const std::function<void()>>(std::move(notice)) : nullptr;
-  const std::lock_guard lock(notice_mutex_);
-  notice_.swap(shared);
-}
-
-void Driver::on_fetch_ended(std::function<void(crdt::KeyHash)> notice) {
-  auto shared = std::make_shared<const std::function<void(crdt::KeyHash)>>(std::move(notice));
-  const std::lock_guard lock(notice_mutex_);
-  fetch_notice_.swap(shared);
-}
-
 bool Driver::fetch(crdt::KeyHash hash) {
   {
     const std::lock_guard lock(fetch_mutex_);
@@ -160,19 +148,6 @@ void Driver::log(Severity severity, const std::string& text) noexcept {
   }
 }
 
-void Driver::notify() noexcept {
-  std::shared_ptr<const std::function<void()>> notice;
-  {
-    const std::lock_guard lock(notice_mutex_);
-    notice = notice_;
-  }
-  if (!notice) return;
-  try {
-    (*notice)();
-  } catch (...) {  // as above
-  }
-}
-
 void Driver::turn() noexcept {
   ++turns_;
   const auto now = clocks();
@@ -194,7 +169,7 @@ void Driver::do_turn(Now now) {
   carry_out();
   close_delivered(now.steady);
   upkeep_.run(now);
-  if (std::exchange(progressed_, false)) notify();
+  if (std::exchange(progressed_, false)) progress_notice_();
 }
 
 void Driver::tell_what_is_due(Now now) {

@@ -15,6 +15,7 @@
 #include "gossip/transport/connection.hpp"
 #include "gossip/transport/listener.hpp"
 #include "gossip/transport/loop.hpp"
+#include "gossip/transport/notice.hpp"
 #include "gossip/transport/resolver.hpp"
 #include "gossip/transport/upkeep.hpp"
 #include "gossip/transport/waker.hpp"
@@ -36,9 +37,9 @@ class Driver final : private ConnectionOwner {
   // Thread-safe, see Loop.
   void wake() { waker_->wake(); }
   void ask(const std::function<void(Engine&, Now)>& question);
-  void on_progress(std::function<void()> notice);
+  void on_progress(std::function<void()> notice) { progress_notice_.set(std::move(notice)); }
   bool fetch(crdt::KeyHash hash);
-  void on_fetch_ended(std::function<void(crdt::KeyHash)> notice);
+  void on_fetch_ended(std::function<void(crdt::KeyHash)> notice) { fetch_notice_.set(std::move(notice)); }
   void leave(Ms flush_for);
   [[nodiscard]] std::uint16_t port() const { return port_; }
 
@@ -68,7 +69,6 @@ class Driver final : private ConnectionOwner {
   template <typename Work>
   void guarded(Work&& work) noexcept;
   void log(Severity severity, const std::string& text) noexcept;
-  void notify() noexcept;
 
   // Carrying out, carry_out.cpp.
   void carry_out();
@@ -104,9 +104,8 @@ class Driver final : private ConnectionOwner {
   std::optional<SteadyMs> leave_by_;
   bool closed_ = false;  // no loop any more: outputs are dropped
 
-  std::mutex notice_mutex_;  // guards what follows
-  std::shared_ptr<const std::function<void()>> notice_;
-  std::shared_ptr<const std::function<void(crdt::KeyHash)>> fetch_notice_;
+  Notice<> progress_notice_;
+  Notice<crdt::KeyHash> fetch_notice_;
 
   std::mutex fetch_mutex_;  // guards what follows
   std::vector<crdt::KeyHash> to_fetch_;

@@ -1,16 +1,11 @@
 // gossip/wire/encode.cpp – see codec.hpp. A message is built in place, behind its frame header: sizes are
 // counted first, so that there is one allocation and one copy of every value.
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <utility>
-
-#include <capnp/message.h>
-#include <message.capnp.h>
 
 #include "gossip/wire/bounds.hpp"
 #include "gossip/wire/codec.hpp"
+#include "gossip/wire/columns.hpp"
 #include "gossip/wire/frame.hpp"
 
 namespace geolru::gossip {
@@ -29,21 +24,6 @@ static_assert(static_cast<int>(schema::Ask::REPORT) == static_cast<int>(Ask::rep
 static_assert(static_cast<int>(schema::Role::NONE) == static_cast<int>(Role::none));
 static_assert(static_cast<int>(schema::Role::MEMBER) == static_cast<int>(Role::member));
 static_assert(static_cast<int>(schema::Role::INGRESS) == static_cast<int>(Role::ingress));
-
-/// Our own bug, in release too: a frame that every peer would reject would be sent again for ever.
-void insist(bool holds, const char* what) {
-  if (holds) return;
-  std::fprintf(stderr, "geolru: cannot encode: %s\n", what);
-  std::abort();
-}
-
-constexpr std::size_t word = sizeof(capnp::word);
-constexpr std::size_t words(std::size_t bytes) { return (bytes + word - 1) / word; }
-std::size_t text_words(std::string_view text) { return words(text.size() + 1); }  // a zero ends it
-template <typename Element>
-constexpr std::size_t list_words(std::size_t count) {
-  return words(count * sizeof(Element));
-}
 
 /// Hands Cap'n Proto the memory of the frame itself as the message's one segment.
 class FrameBuilder : public capnp::MessageBuilder {
@@ -89,11 +69,9 @@ std::uint32_t to_u32(Ms ms) {
   return static_cast<std::uint32_t>(std::clamp<Ms::rep>(ms.count(), 0, 0xffffffff));
 }
 
-std::uint64_t to_wire(WallMs wall) {
+std::uint64_t wall_ms(WallMs wall) {
   return static_cast<std::uint64_t>(std::clamp<Ms::rep>(wall.time_since_epoch().count(), 0, wall_ms_max));
 }
-
-constexpr std::uint64_t to_wire(Origin origin) { return static_cast<std::uint64_t>(origin); }
 
 void fill_stamps(const Stamps& from, capnp::List<schema::OriginStamp>::Builder to) {
   for (unsigned i = 0; i < from.size(); ++i) {
@@ -123,7 +101,7 @@ Frame encode_one(const Hello& hello) {
     to.setRegion(text(hello.region));
     to.setName(text(hello.name));
     to.setAddress(text(hello.address));
-    to.setWallMs(to_wire(hello.wall));
+    to.setWallMs(wall_ms(hello.wall));
     to.setSeenAs(text(hello.seen_as));
   });
 }
@@ -195,7 +173,7 @@ Frame encode_one(const Close& close) {
     fill_stamps(close.closes, to.initCloses(static_cast<unsigned>(close.closes.size())));
     fill_stamps(close.floors, to.initFloors(static_cast<unsigned>(close.floors.size())));
     fill_stamps(close.acknowledged, to.initAcknowledged(static_cast<unsigned>(close.acknowledged.size())));
-    to.setWallMs(to_wire(close.wall));
+    to.setWallMs(wall_ms(close.wall));
     to.setPing(close.ping);
     to.setPong(close.pong);
     to.setHeldMs(close.held_ms);
@@ -211,161 +189,6 @@ Frame encode_one(const Refused& refused) {
     stamp.setOrigin(to_wire(refused.stamp.origin));
     stamp.setHlc(refused.stamp.hlc.raw);
   });
-}
-
-bool has_value(const crdt::Outgoing& record) { return record.block && !record.meta.deleted; }
-
-std::uint8_t flags(const crdt::Outgoing& record) {
-  if (record.meta.deleted) return flag_deleted;
-  return has_value(record) ? flag_value : 0;
-}
-
-/// A column that may hold for all with one entry: whether it does, so far.
-template <typename Value>
-class Constant {
- public:
-  void see(Value value) {
-    constant_ = constant_ && (!seen_ || value == value_);
-    value_ = value;
-    seen_ = true;
-  }
-  [[nodiscard]] unsigned entries(std::size_t count) const {
-    return static_cast<unsigned>(constant_ ? std::min<std::size_t>(count, 1) : count);
-  }
-
- private:
-  Value value_{};
-  bool seen_ = false;
-  bool constant_ = true;
-};
-
-/// What has to be known of records before they are written.
-struct Shape {
-  explicit Shape(const std::vector<crdt::Outgoing>& records);
-  [[nodiscard]] std::size_t message_words() const;
-  [[nodiscard]] bool one_origin() const { return origins.size() <= 1; }
-
-  std::size_t count = 0;
-  std::size_t values = 0;
-  std::size_t bytes = 0;
-  std::size_t as_ofs = 0;       // of records that compete as of another time than their stamp
-  std::vector<Origin> origins;  // ascending
-  Constant<std::uint8_t> flag;
-  Constant<std::uint32_t> ttl;
-  Constant<std::size_t> key_size;
-  Constant<std::size_t> value_size;
-};
-
-Shape::Shape(const std::vector<crdt::Outgoing>& records) : count{records.size()} {
-  insist(count <= limits::records_per_frame_max, "too many records");
-  for (const crdt::Outgoing& record : records) {
-    flag.see(flags(record));
-    ttl.see(record.meta.ttl_ms);
-    as_ofs += record.meta.as_of != record.meta.stamp.hlc;
-    if (origins.empty() || origins.back() != record.meta.stamp.origin)
-      origins.push_back(record.meta.stamp.origin);
-    if (!has_value(record)) continue;
-    ++values;
-    key_size.see(record.block->key().size());
-    value_size.see(record.block->value().size());
-    bytes += record.block->key().size() + record.block->value().size();
-  }
-  std::sort(origins.begin(), origins.end());
-  origins.erase(std::unique(origins.begin(), origins.end()), origins.end());
-}
-
-std::size_t Shape::message_words() const {
-  return capnp::sizeInWords<schema::Records>() + list_words<std::uint64_t>(count) +
-         list_words<std::uint8_t>(flag.entries(count)) + list_words<std::uint32_t>(ttl.entries(count)) +
-         list_words<std::uint64_t>(origins.size()) + list_words<std::uint16_t>(one_origin() ? 0 : count) +
-         list_words<std::uint16_t>(as_ofs) + list_words<std::uint64_t>(as_ofs) +
-         list_words<std::uint64_t>(count - values) + list_words<std::uint16_t>(key_size.entries(values)) +
-         list_words<std::uint32_t>(value_size.entries(values)) + words(bytes);
-}
-
-/// Fills a list from its beginning; a list of one entry is constant and may be given it again and again.
-template <typename List>
-class Column {
- public:
-  explicit Column(typename List::Builder list) : list_{list}, step_{list.size() > 1 ? 1u : 0u} {}
-  template <typename Value>
-  void add(Value value) {
-    list_.set(at_, static_cast<decltype(list_[0])>(value));
-    at_ += step_;
-  }
-
- private:
-  typename List::Builder list_;
-  unsigned at_ = 0;
-  unsigned step_;
-};
-
-template <typename Element>
-using Of = Column<capnp::List<Element>>;
-
-kj::byte* append(kj::byte* to, std::string_view bytes) {
-  if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
-  return to + bytes.size();
-}
-
-void fill_times(const std::vector<crdt::Outgoing>& records, const Shape& shape, schema::Records::Builder to) {
-  Of<std::uint64_t> stamps{to.initStamps(static_cast<unsigned>(shape.count))};
-  Of<std::uint32_t> ttls{to.initTtlsMs(shape.ttl.entries(shape.count))};
-  auto as_of_indexes = to.initAsOfIndexes(static_cast<unsigned>(shape.as_ofs));
-  auto as_ofs = to.initAsOfs(static_cast<unsigned>(shape.as_ofs));
-  unsigned as_of = 0;
-  for (std::size_t i = 0; i < records.size(); ++i) {
-    const crdt::Meta& meta = records[i].meta;
-    stamps.add(meta.stamp.hlc.raw);
-    ttls.add(meta.ttl_ms);
-    if (meta.as_of == meta.stamp.hlc) continue;
-    as_of_indexes.set(as_of, static_cast<std::uint16_t>(i));
-    as_ofs.set(as_of++, meta.as_of.raw);
-  }
-}
-
-void fill_origins(const std::vector<crdt::Outgoing>& records, const Shape& shape,
-                  schema::Records::Builder to) {
-  Of<std::uint64_t> origins{to.initOrigins(static_cast<unsigned>(shape.origins.size()))};
-  for (const Origin origin : shape.origins) origins.add(to_wire(origin));
-  if (shape.one_origin()) return;
-
-  Of<std::uint16_t> indexes{to.initOriginIndexes(static_cast<unsigned>(shape.count))};
-  std::size_t index = 0;
-  for (const crdt::Outgoing& record : records) {
-    const Origin origin = record.meta.stamp.origin;
-    if (shape.origins[index] != origin) {
-      index = static_cast<std::size_t>(std::lower_bound(shape.origins.begin(), shape.origins.end(), origin) -
-                                       shape.origins.begin());
-    }
-    indexes.add(index);
-  }
-}
-
-void fill_content(const std::vector<crdt::Outgoing>& records, const Shape& shape,
-                  schema::Records::Builder to) {
-  Of<std::uint8_t> flag{to.initFlags(shape.flag.entries(shape.count))};
-  auto hashes = to.initHashes(static_cast<unsigned>(shape.count - shape.values));
-  Of<std::uint16_t> key_sizes{to.initKeySizes(shape.key_size.entries(shape.values))};
-  Of<std::uint32_t> value_sizes{to.initValueSizes(shape.value_size.entries(shape.values))};
-  kj::byte* bytes = to.initBytes(static_cast<unsigned>(shape.bytes)).begin();
-  unsigned hash = 0;
-  for (const crdt::Outgoing& record : records) {
-    flag.add(flags(record));
-    if (!has_value(record)) {
-      hashes.set(hash++, static_cast<std::uint64_t>(record.meta.hash));
-      continue;
-    }
-    key_sizes.add(record.block->key().size());
-    value_sizes.add(record.block->value().size());
-    bytes = append(append(bytes, record.block->key()), record.block->value());
-  }
-}
-
-void fill(const std::vector<crdt::Outgoing>& records, const Shape& shape, schema::Records::Builder to) {
-  fill_times(records, shape, to);
-  fill_origins(records, shape, to);
-  fill_content(records, shape, to);
 }
 
 Frame encode_one(const Records& records) {

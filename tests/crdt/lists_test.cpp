@@ -71,6 +71,11 @@ TEST_CASE("lru: the oldest is the one used longest ago, of all and of those nobo
         REQUIRE(lru.oldest_unread(slots, spared) == oldest(spared, true));
       }
     }
+    for (; !model.empty(); model.pop_back()) {
+      REQUIRE(lru.oldest(slots, no_slot) == model.back());
+      lru.remove(slots, model.back());
+    }
+    REQUIRE(lru.oldest(slots, no_slot) == no_slot);
   }
 }
 

@@ -29,6 +29,15 @@ Wires::Stranger& idle_peer(Wires& wires, Wires::Node& node) {
   return stranger;
 }
 
+/// `a` holds all that is written, `b` the last of it.
+struct Pair {
+  Wires wires;
+  Wires::Node& a = wires.add();
+  Wires::Node& b = wires.add(tiny(joining({&a})));
+
+  Pair() { settle(wires, a, b); }
+};
+
 /// What the stranger was asked for.
 std::vector<Wanted> wishes(const Wires::Stranger& stranger) {
   std::vector<Wanted> all;
@@ -43,10 +52,8 @@ std::vector<Wanted> wishes(const Wires::Stranger& stranger) {
 }  // namespace
 
 TEST_CASE("fetch: a value that was evicted comes back from a peer that holds it", "[gossip]") {
-  Wires wires;
-  Wires::Node& a = wires.add();
-  Wires::Node& b = wires.add(tiny(joining({&a})));
-  settle(wires, a, b);
+  Pair pair;
+  auto& [wires, a, b] = pair;
   wires.set(a, "k", "v");
   wires.set(a, "later", "w");
   wires.run(1s);
@@ -64,10 +71,8 @@ TEST_CASE("fetch: a value that was evicted comes back from a peer that holds it"
 }
 
 TEST_CASE("fetch: what is live, unknown or erased is asked of nobody", "[gossip]") {
-  Wires wires;
-  Wires::Node& a = wires.add();
-  Wires::Node& b = wires.add(tiny(joining({&a})));
-  settle(wires, a, b);
+  Pair pair;
+  auto& [wires, a, b] = pair;
   wires.set(a, "live", "v");
   wires.erase(a, "erased");
   wires.run(1s);
