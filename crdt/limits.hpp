@@ -54,6 +54,8 @@ inline constexpr std::size_t link_window_bytes = 1024 * 1024;
 inline constexpr std::size_t links_max = 2048;
 inline constexpr std::size_t accepted_unspoken_max = 256;
 inline constexpr std::size_t addresses_per_seed_max = 64;
+/// Addresses of seeds that a node without any peer dials at the same time.
+inline constexpr std::size_t strangers_max = 16;
 
 static_assert(frame_bytes_max > value_bytes_max + key_bytes_max + records_frame_bytes_target);
 static_assert(name_bytes_max * 3 + address_bytes_max < hello_frame_bytes_max);

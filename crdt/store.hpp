@@ -3,7 +3,6 @@
 // Reads no clock: callers pass their wall time, and the hybrid clock makes it go forward.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -79,11 +78,11 @@ struct WalkFilter {
 enum class WalkId : std::uint32_t {};
 
 /// What one link reads of the change rings: where it is and how far its current pass goes, per shard.
+/// Empty until a walk ends in it.
 struct RingCursor {
-  std::array<std::uint64_t, limits::shards_max>
-      begin{};  ///< Of the pass: what it has sent lies from here on.
-  std::array<std::uint64_t, limits::shards_max> next{};
-  std::array<std::uint64_t, limits::shards_max> end{};
+  std::vector<std::uint64_t> begin;  ///< Of the pass: what it has sent lies from here on.
+  std::vector<std::uint64_t> next;
+  std::vector<std::uint64_t> end;
   [[nodiscard]] bool finished(std::size_t shard) const { return next[shard] == end[shard]; }
 };
 
@@ -160,7 +159,7 @@ class Store {
 
   /// The newest change of every shard, each read under its lock: every write stamped before the call is
   /// at or below it.
-  void mark_changes(std::array<std::uint64_t, limits::shards_max>& heads);
+  void mark_changes(std::vector<std::uint64_t>& heads);
   /// Appends changes between next and end of one shard, each key once, in its newest version. `lost`: the
   /// ring overran the cursor, or a queued key was dropped for lack of memory: catch up from the digest.
   /// `bytes` is what may yet be gathered, and falls.

@@ -128,15 +128,17 @@ bool Store::walk(WalkId id, std::size_t bytes, WallMs wall, std::vector<Outgoing
 
 Stamps Store::end_walk(WalkId id, RingCursor& cursor) {
   Stamps missed;
+  cursor.next.resize(shards_.size());
   for (std::size_t i = 0; i < shards_.size(); ++i) {
     const std::lock_guard lock{shards_[i]->mutex};
-    const std::uint64_t head = shards_[i]->end_walk(id, missed);
-    cursor.begin[i] = cursor.next[i] = cursor.end[i] = head;
+    cursor.next[i] = shards_[i]->end_walk(id, missed);
   }
+  cursor.begin = cursor.end = cursor.next;
   return missed;
 }
 
-void Store::mark_changes(std::array<std::uint64_t, limits::shards_max>& heads) {
+void Store::mark_changes(std::vector<std::uint64_t>& heads) {
+  heads.resize(shards_.size());
   for (std::size_t i = 0; i < shards_.size(); ++i) {
     const std::lock_guard lock{shards_[i]->mutex};
     heads[i] = shards_[i]->ring().head();

@@ -24,12 +24,12 @@ Ms Dialer::backoff(unsigned failures) {
 }
 
 void Dialer::resolved(SteadyMs now, const std::string& seed, const std::vector<Address>& addresses) {
-  deadline_.reset();
   for (Seed& known : seeds_) {
     if (known.name != seed) continue;
     known.asked = false;
     known.failures = addresses.empty() ? known.failures + 1 : 0;
     known.next = now + (addresses.empty() ? backoff(known.failures + 2) : resolve_again);
+    expect(known.next);
   }
   if (addresses.empty()) return;
   for (auto& [address, target] : targets_) {
@@ -39,11 +39,11 @@ void Dialer::resolved(SteadyMs now, const std::string& seed, const std::vector<A
     const auto [it, is_new] = targets_.try_emplace(address);
     if (is_new) it->second.next = now;
     it->second.seed = seed;
+    expect(it->second.next);
   }
 }
 
 void Dialer::learn(SteadyMs now, const Address& address, Origin origin, bool waits) {
-  deadline_.reset();
   const auto [it, is_new] = targets_.try_emplace(address);
   if (is_new || it->second.origin != origin) {
     it->second.failures = 0;
@@ -52,6 +52,7 @@ void Dialer::learn(SteadyMs now, const Address& address, Origin origin, bool wai
   }
   it->second.origin = origin;
   it->second.of_member = true;
+  if (!it->second.link) expect(it->second.next);
 }
 
 void Dialer::keep_only(const std::set<Address>& members) {
@@ -67,13 +68,12 @@ void Dialer::keep_only(const std::set<Address>& members) {
 void Dialer::dialled(const Address& address, LinkId link) {
   deadline_.reset();
   targets_[address].link = link;
+  dialled_[link] = address;
 }
 
 Dialer::Target* Dialer::find(LinkId link) {
-  for (auto& [address, target] : targets_) {
-    if (target.link == link) return &target;
-  }
-  return nullptr;
+  const auto it = dialled_.find(link);
+  return it == dialled_.end() ? nullptr : &targets_.at(it->second);
 }
 
 void Dialer::succeeded(LinkId link, Origin origin) {
@@ -86,9 +86,10 @@ void Dialer::succeeded(LinkId link, Origin origin) {
 void Dialer::ended(SteadyMs now, LinkId link, bool refused) {
   Target* target = find(link);
   if (target == nullptr) return;
-  deadline_.reset();
+  dialled_.erase(link);
   target->link.reset();
   target->next = target->rested = now + (refused ? refused_wait : backoff(target->failures++));
+  expect(target->next);
 }
 
 void Dialer::is_self(LinkId link) {
@@ -114,6 +115,11 @@ std::vector<Dialer::Due> Dialer::due(SteadyMs now) const {
     if (!target.link && !target.is_self && target.next <= now)
       due.push_back({address, target.origin, !target.seed.empty()});
   }
+  // What was expected too early is worked out anew, as is what follows those that are dialled or put off.
+  deadline_.reset();
+  // In an order of its own: nodes that share their seeds begin with different ones.
+  Random order = random_;
+  for (std::size_t i = due.size(); i > 1; --i) std::swap(due[i - 1], due[order.below(i)]);
   return due;
 }
 
@@ -125,8 +131,8 @@ void Dialer::postpone(SteadyMs until, const Address& address) {
 void Dialer::hurry(SteadyMs now, const Address& address) {
   const auto it = targets_.find(address);
   if (it == targets_.end() || it->second.link) return;
-  deadline_.reset();
   it->second.next = std::min(it->second.next, std::max(now, it->second.rested));
+  expect(it->second.next);
 }
 
 SteadyMs Dialer::deadline() const {

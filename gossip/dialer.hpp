@@ -2,6 +2,7 @@
 // addresses, and exponential back-off with jitter. Serialised.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <set>
@@ -67,11 +68,16 @@ class Dialer {
 
   [[nodiscard]] Ms backoff(unsigned failures);
   [[nodiscard]] Target* find(LinkId link);
+  /// Something may be due then that was not before.
+  void expect(SteadyMs due) {
+    if (deadline_) deadline_ = std::min(*deadline_, due);
+  }
 
   Random random_;
   std::vector<Seed> seeds_;
   std::map<Address, Target> targets_;
-  mutable std::optional<SteadyMs> deadline_;  // unless something has changed since it was worked out
+  std::map<LinkId, Address> dialled_;         // Invariant: the targets that have a link.
+  mutable std::optional<SteadyMs> deadline_;  // Invariant: at or before whatever is next due, if known.
 };
 
 }  // namespace geolru::gossip

@@ -144,12 +144,16 @@ std::vector<LinkId> Engine::State::link_ids() const {
   return ids;
 }
 
-Link* Engine::State::established_with(Origin origin, LinkId except) {
+const Link* Engine::State::established_with(Origin origin, LinkId except) const {
   const auto [first, last] = established.equal_range(origin);
   for (auto it = first; it != last; ++it) {
-    if (it->second != except) return find(it->second);
+    if (it->second != except) return &links.at(it->second);
   }
   return nullptr;
+}
+
+Link* Engine::State::established_with(Origin origin, LinkId except) {
+  return const_cast<Link*>(std::as_const(*this).established_with(origin, except));
 }
 
 void Engine::State::wake(Now now) {
@@ -167,6 +171,7 @@ void Engine::State::upkeep(Now now) {
   watch_clock(now);
   spread_news();
   begin_round(now, false);
+  ingresses.rank(membership, self(), options.region);
   topology_due = asking_due = true;
   settle(now);
 }
@@ -174,6 +179,7 @@ void Engine::State::upkeep(Now now) {
 void Engine::State::dial(Now now) {
   for (std::string& name : dialer.take_resolutions(now.steady))
     outputs.emplace_back(Resolve{std::move(name)});
+  std::size_t strangers = strangers_to_dial(now);
   for (const auto& [address, origin, is_seed] : dialer.due(now.steady)) {
     const Member* member = membership.find(origin);
     const bool is_linked = origin != Origin::none && established_with(origin, LinkId{}) != nullptr;
@@ -188,6 +194,14 @@ void Engine::State::dial(Now now) {
       dialer.postpone(now.steady + timing::unwanted_wait, address);
       continue;
     }
+    if (member == nullptr && is_seed) {
+      if (strangers == 0) {
+        dialer.postpone(now.steady + timing::dial_again, address);
+        continue;
+      }
+      --strangers;
+      next_stranger = now.steady + timing::dial_again;
+    }
     const LinkId id{next_link++};
     Link& link = links[id];
     link.id = id;
@@ -198,6 +212,15 @@ void Engine::State::dial(Now now) {
     dialer.dialled(address, id);
     outputs.emplace_back(Dial{id, address});
   }
+}
+
+/// Whoever is reached first knows the others. The rest of many seeds is tried one by one: there may be a network
+/// apart behind it.
+std::size_t Engine::State::strangers_to_dial(Now now) const {
+  if (!established.empty()) return now.steady >= next_stranger ? 1 : 0;
+  const auto dialling = static_cast<std::size_t>(
+      std::ranges::count_if(links, [](const auto& entry) { return entry.second.expected == Origin::none; }));
+  return limits::strangers_max - std::min(limits::strangers_max, dialling);
 }
 
 void Engine::State::check_timeouts(Now now) {
@@ -225,11 +248,7 @@ void Engine::State::gossip(Now now) {
   close_own(now);
   knowledge.forget_before(horizon);
   membership.expire(store.clock().now(now.wall));
-  std::set<Address> addresses;
-  for (const auto& [origin, member] : membership.all()) {
-    if (!member.left) addresses.insert(member.address);
-  }
-  dialer.keep_only(addresses);
+  forget_addresses();
   floors_cache_revision = ~std::uint64_t{0};  // some may have outlived what they speak of
   if (now.steady >= next_self && !leaving) write_self(now, false);
 
@@ -246,6 +265,16 @@ void Engine::State::gossip(Now now) {
   const std::vector<LinkId>& peers = goes_far ? far : near;
   if (peers.empty() || (!ever_caught_up && links.size() > 1)) return;
   send_digest(now, *find(peers[random.below(peers.size())]), Ask::offer);
+}
+
+/// Those of members that are no more.
+void Engine::State::forget_addresses() {
+  if (std::exchange(addresses_hash, membership.hash()) == membership.hash()) return;
+  std::set<Address> addresses;
+  for (const auto& [origin, member] : membership.all()) {
+    if (!member.left) addresses.insert(member.address);
+  }
+  dialer.keep_only(addresses);
 }
 
 void Engine::State::send(Link& link, const Message& message) {
@@ -303,7 +332,7 @@ void Engine::State::begin_life(Now now, const std::string& why, Keep keep) {
     Member last = *member;
     last.stamp = store.clock().tick(now.wall);
     last.left = true;
-    if (membership.merge(last, store.clock().now(now.wall))) flood({last});
+    if (membership.merge(last, store.clock().now(now.wall))) announce(last);
   }
   for (const LinkId id : link_ids()) hang_up(now, id, "it begins a new life");
   Origin fresh = Origin::none;

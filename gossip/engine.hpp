@@ -153,8 +153,8 @@ class Engine {
   [[nodiscard]] std::map<std::string, Ms> staleness(Now now) const;
   /// How many other regions have a member that acknowledged this write of ours.
   [[nodiscard]] std::size_t regions_acknowledged(const Stamp& written) const;
-  /// closed(o) of every origin known.
-  [[nodiscard]] Stamps closed() const;
+  /// closed(o) of every origin known. Valid until the next input.
+  [[nodiscard]] const Stamps& closed() const;
   [[nodiscard]] const EngineStats& stats() const;
   /// How far the other nodes' wall clocks are ahead of this one's: the median; negative: behind.
   [[nodiscard]] Ms clock_offset() const;

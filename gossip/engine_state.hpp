@@ -41,6 +41,7 @@ inline constexpr Ms member_rewrite{1'200'000};
 inline constexpr Ms dial_again{1'000};     // an address whose node is linked, or cut off
 inline constexpr Ms unneeded_max{5'000};   // then a link that nobody streams on is given up
 inline constexpr Ms unwanted_wait{5'000};  // before an address is looked at again
+inline constexpr Ms long_list_wait{50};    // between two tellings of many members
 inline constexpr Ms rows_linger{10'000};   // rows outlive what they speak of, whatever the clocks
 }  // namespace timing
 
@@ -51,8 +52,10 @@ struct Engine::State {
   void wake(Now now);
   void upkeep(Now now);
   void dial(Now now);
+  [[nodiscard]] std::size_t strangers_to_dial(Now now) const;
   void check_timeouts(Now now);
   void gossip(Now now);
+  void forget_addresses();
   void send(Link& link, const Message& message);
   void hang_up(Now now, LinkId id, const std::string& reason, bool refused = false);
   [[nodiscard]] static std::string who(const Link& link);
@@ -62,6 +65,7 @@ struct Engine::State {
   [[nodiscard]] Link* find(LinkId id);
   [[nodiscard]] std::vector<LinkId> link_ids() const;
   [[nodiscard]] Link* established_with(Origin origin, LinkId except);
+  [[nodiscard]] const Link* established_with(Origin origin, LinkId except) const;
   [[nodiscard]] Origin self() const { return store.self(); }
   enum class Keep : std::uint8_t { everything, nothing };
   void begin_life(Now now, const std::string& why, Keep keep);
@@ -78,10 +82,11 @@ struct Engine::State {
   void on_established(Now now, Link& link);
   bool settle_duplicate(Now now, Link& link);
   void on_goodbye(Now now, Link& link, const Goodbye& goodbye);
-  void on_members(Now now, const Members& members);
+  void on_members(Now now, const Link& link, const Members& members);
+  void send_members(Now now, Link& link);
   void learn_own_host(Now now, const Address& seen_as);
   void write_self(Now now, bool left);
-  void flood(const std::vector<Member>& members);
+  void announce(const Member& own);
   void spread_news();
   void learn_targets(Now now, const Member& member);
 
@@ -99,6 +104,9 @@ struct Engine::State {
   [[nodiscard]] Stamps relayed_closes() const;
   [[nodiscard]] bool hold_back_uncovered(Link& link, Stamps& closes) const;
 
+  // -- views.cpp -------------------------------------------------------------------------------------
+  [[nodiscard]] std::optional<Ms> lag_of(Now now, Origin origin) const;
+
   // -- skew_watch.cpp --------------------------------------------------------------------------------
   void watch_clock(Now now);
   void fall_silent(Now now, Offset offset);
@@ -107,6 +115,8 @@ struct Engine::State {
   void begin_round(Now now, bool answer);
   void acknowledge(Now now, Link& link);
   void send_digest(Now now, Link& link, Ask ask, Hlc resync_up_to = {});
+  void send_note(Link& link, Ask ask);
+  [[nodiscard]] Digest digest_without_rows(const Link& link, Ask ask) const;
   void start_catch_up(Now now, Link& link, Hlc resync_up_to, bool by_anti_entropy);
   void end_stream(Link& link);
   void stop_stream(Now now, Link& link);
@@ -165,19 +175,22 @@ struct Engine::State {
   std::multimap<Origin, LinkId> established;  // Invariant: those of `links` that are.
   std::deque<Output> outputs;
   std::set<std::string> cut_regions;
-  std::set<Origin> news;  // members that changed since the last round
+  std::set<Origin> news;             // members that changed since the last round
+  std::uint64_t addresses_hash = 0;  // of the membership whose addresses are dialled
   std::uint64_t next_link = 1;
   std::string own_host;  // as a peer sees it
 
   struct Round {
     Hlc at;
-    std::array<std::uint64_t, crdt::limits::shards_max> heads{};
+    std::vector<std::uint64_t> heads;
     std::uint64_t changes = 0;  // ever made, as the heads count them
     Stamps closes;              // of this node and of those it relays
   } round;
   SteadyMs next_round{};
   SteadyMs next_gossip{};
   SteadyMs next_self{};
+  SteadyMs next_long_list{};  // when a large cluster's members may be told once more
+  SteadyMs next_stranger{};   // when one more seed is dialled of whom nothing is known
 
   std::map<crdt::KeyHash, Fetching> fetching;
   std::map<LinkId, std::vector<Wanted>> asks;  // chosen and not yet sent

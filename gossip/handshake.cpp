@@ -5,6 +5,12 @@
 #include "gossip/engine_state.hpp"
 
 namespace geolru::gossip {
+namespace {
+
+/// As many members are told whenever a peer knows others.
+constexpr std::size_t members_short = 64;
+
+}  // namespace
 
 void Engine::State::greet(Now now, Link& link) {
   const crdt::StoreOptions& rules = store.options();
@@ -92,8 +98,8 @@ void Engine::State::on_established(Now now, Link& link) {
   log(Severity::info,
       "connected with " + link.peer.name + " in " + link.peer.region + " (" + link.remote + ")");
   learn_own_host(now, link.peer.seen_as);
-  link.members_sent_at = now.steady;
-  send(link, Members{membership.list()});
+  // The peer's digest tells whether it needs to hear of the others, too.
+  if (const Member* own = membership.find(self())) send(link, Members{.members = {*own}, .are_news = true});
   link.needed_at = now.steady;
   link.role = role_of(link);
   send_digest(now, link, Ask::nothing);
@@ -106,7 +112,7 @@ void Engine::State::on_goodbye(Now now, Link& link, const Goodbye& goodbye) {
   close_link(now, link.id, !link.is_established());
 }
 
-void Engine::State::on_members(Now now, const Members& members) {
+void Engine::State::on_members(Now now, const Link& link, const Members& members) {
   for (const Member& member : members.members) {
     if (!store.clock().admit(member.stamp, now.wall)) {
       ++stats.refused_stamps;
@@ -114,8 +120,19 @@ void Engine::State::on_members(Now now, const Members& members) {
     }
     if (member.origin == self() || !membership.merge(member, store.clock().now(now.wall))) continue;
     learn_targets(now, member);
-    news.insert(member.origin);
+    // Whoever it is tells its own neighbours and somebody in each other region, which tells its own.
+    if (members.are_news && !is_near(link)) news.insert(member.origin);
   }
+}
+
+/// All that are known, and to nobody too often: where thousands start at once, each knows others.
+void Engine::State::send_members(Now now, Link& link) {
+  if (now.steady - link.members_sent_at < options.gossip_interval) return;
+  const bool is_long = membership.all().size() > members_short;
+  if (is_long && now.steady < next_long_list) return;
+  link.members_sent_at = now.steady;
+  if (is_long) next_long_list = now.steady + timing::long_list_wait;
+  send(link, Members{.members = membership.list()});
 }
 
 void Engine::State::learn_targets(Now now, const Member& member) {
@@ -134,12 +151,17 @@ void Engine::State::spread_news() {
   for (const Origin origin : std::exchange(news, {})) {
     if (const Member* member = membership.find(origin)) changed.push_back(*member);
   }
-  if (!changed.empty()) flood(changed);
+  if (changed.empty()) return;
+  const Message message{Members{.members = std::move(changed), .are_news = true}};
+  for (auto& [id, link] : links) {
+    if (link.is_established() && is_near(link)) send(link, message);
+  }
 }
 
-void Engine::State::flood(const std::vector<Member>& members) {
+void Engine::State::announce(const Member& own) {
+  const Message message{Members{.members = {own}, .are_news = true}};
   for (auto& [id, link] : links) {
-    if (link.is_established()) send(link, Members{members});
+    if (link.is_established()) send(link, message);
   }
 }
 
@@ -165,7 +187,7 @@ void Engine::State::write_self(Now now, bool left) {
                    .name = options.name,
                    .address = address};
   next_self = now.steady + timing::member_rewrite;
-  if (membership.merge(own, store.clock().now(now.wall))) flood({own});
+  if (membership.merge(own, store.clock().now(now.wall))) announce(own);
 }
 
 }  // namespace geolru::gossip

@@ -34,7 +34,10 @@ void Ingresses::rank(const Membership& membership, Origin self, const std::strin
   }
   trials_ = std::move(trials);
   for (auto& [region, ranked] : ranking_) {
-    std::ranges::sort(ranked, std::greater{}, [&](Origin member) { return weight(self, member); });
+    std::vector<std::pair<std::uint64_t, Origin>> weighed;
+    for (const Origin member : ranked) weighed.emplace_back(weight(self, member), member);
+    std::ranges::sort(weighed, std::greater{});
+    std::ranges::transform(weighed, ranked.begin(), [](const auto& entry) { return entry.second; });
   }
 }
 

@@ -22,24 +22,35 @@ void learn_stamp(Stamps& stamps, Origin origin, Hlc to) {
 }
 
 bool Knowledge::close(Origin origin, Hlc to, SteadyMs now) {
-  const Hlc before = crdt::find_stamp(closed_, origin);
-  learn_stamp(closed_, origin, to);
-  if (crdt::find_stamp(closed_, origin) == before) return false;
-  moved_at_[origin] = now;
+  const auto it = std::ranges::lower_bound(closed_, origin, {}, &Stamps::value_type::first);
+  const auto row = rows_.begin() + (it - closed_.begin());
+  if (it != closed_.end() && it->first == origin) {
+    if (to <= it->second) return false;
+    it->second = to;
+    *row = {now, ++revision_};
+    return true;
+  }
+  if (closed_.size() >= crdt::limits::digest_rows_max) return false;
+  rows_.insert(row, {now, ++revision_});
+  closed_.insert(it, {origin, to});
   return true;
 }
 
 Ms Knowledge::silent_for(Origin origin, SteadyMs now) const {
-  const auto it = moved_at_.find(origin);
-  return it == moved_at_.end() ? Ms::max() : now - it->second;
+  const auto it = std::ranges::lower_bound(closed_, origin, {}, &Stamps::value_type::first);
+  if (it == closed_.end() || it->first != origin) return Ms::max();
+  return now - rows_[static_cast<std::size_t>(it - closed_.begin())].moved_at;
 }
 
 void Knowledge::forget_before(WallMs horizon) {
-  std::erase_if(closed_, [&](const auto& row) {
-    if (row.second.ms() >= horizon) return false;
-    moved_at_.erase(row.first);
-    return true;
-  });
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < closed_.size(); ++i) {
+    if (closed_[i].second.ms() < horizon) continue;
+    closed_[kept] = closed_[i];
+    rows_[kept++] = rows_[i];
+  }
+  closed_.resize(kept);
+  rows_.resize(kept);
 }
 
 }  // namespace geolru::gossip

@@ -1,7 +1,7 @@
 // gossip/knowledge.hpp – what this node has closed, and when each origin last moved. Serialised.
 #pragma once
 
-#include <map>
+#include <vector>
 
 #include "crdt/store.hpp"
 #include "gossip/wire/message.hpp"
@@ -24,6 +24,16 @@ class Knowledge {
   /// Raises closed(o). True if it moved.
   bool close(Origin origin, Hlc to, SteadyMs now);
 
+  /// Rises with every row.
+  [[nodiscard]] std::uint64_t revision() const { return revision_; }
+  /// Calls `visit(origin, closed)` for the rows that have risen since then, by origin.
+  template <typename Visit>
+  void for_each_since(std::uint64_t revision, Visit visit) const {
+    for (std::size_t i = 0; i < closed_.size(); ++i) {
+      if (rows_[i].revision > revision) visit(closed_[i].first, closed_[i].second);
+    }
+  }
+
   /// How long closed(o) has stood still; Ms::max() for an origin never heard of.
   [[nodiscard]] Ms silent_for(Origin origin, SteadyMs now) const;
 
@@ -31,8 +41,13 @@ class Knowledge {
   void forget_before(WallMs horizon);
 
  private:
+  struct Row {
+    SteadyMs moved_at{};
+    std::uint64_t revision = 0;
+  };
   Stamps closed_;
-  std::map<Origin, SteadyMs> moved_at_;  // Invariant: the same origins as closed_.
+  std::vector<Row> rows_;  // Invariant: of the same origins as closed_.
+  std::uint64_t revision_ = 0;
 };
 
 }  // namespace geolru::gossip

@@ -31,9 +31,9 @@ struct Link {
   Stamps peer_closed;
   Stamps peer_floors;
   // What it was told in digests, so that the next holds only changes.
-  Stamps told_closed;
+  std::uint64_t told_revision = 0;  // of what is known here
   Stamps told_floors;
-  SteadyMs members_sent_at{};
+  SteadyMs members_sent_at{Ms{-3'600'000}};  // long ago
 
   // Outbound: a catch-up, then a live stream.
   enum class Out : std::uint8_t { idle, walking, live } out = Out::idle;

@@ -21,7 +21,7 @@ void Engine::State::receive(Now now, Link& link, std::span<const std::byte> payl
     hang_up(now, link.id, "it speaks before greeting");
     return;
   }
-  if (const auto* members = std::get_if<Members>(&message)) return on_members(now, *members);
+  if (const auto* members = std::get_if<Members>(&message)) return on_members(now, link, *members);
   if (const auto* digest = std::get_if<Digest>(&message)) return on_digest(now, link, *digest);
   if (const auto* records = std::get_if<ReceivedRecords>(&message)) return on_records(now, link, *records);
   if (const auto* close = std::get_if<Close>(&message)) return on_close(now, link, *close);
@@ -45,11 +45,7 @@ void Engine::State::on_digest(Now now, Link& link, const Digest& digest) {
     if (link.out == Link::Out::live && hold_back_uncovered(link, closes))
       start_catch_up(now, link, {}, false);
   }
-  if (digest.members_hash != membership.hash() &&
-      now.steady - link.members_sent_at >= options.gossip_interval) {
-    link.members_sent_at = now.steady;
-    send(link, Members{membership.list()});
-  }
+  if (digest.members_hash != membership.hash()) send_members(now, link);
   switch (digest.ask) {
     case Ask::nothing:
       break;

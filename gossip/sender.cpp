@@ -50,26 +50,34 @@ void Engine::State::acknowledge(Now now, Link& link) {
   send_close(now, link, Close{});
 }
 
+Digest Engine::State::digest_without_rows(const Link& link, Ask ask) const {
+  return {.ask = ask, .members_hash = membership.hash(), .role = link.role, .silent = silent};
+}
+
+/// A digest that is sent for what it says beside its rows, which the peer does not wait for.
+void Engine::State::send_note(Link& link, Ask ask) { send(link, digest_without_rows(link, ask)); }
+
 void Engine::State::send_digest(Now now, Link& link, Ask ask, Hlc resync_up_to) {
   // A floor of this node's own may be younger than its last close: told without one that covers it, it
   // would cast doubt on all that this node sends.
   close_own(now);
-  Digest digest{.full = link.told_closed.empty(),
-                .ask = ask,
-                .resync_up_to = resync_up_to,
-                .role = link.role,
-                .silent = silent};
-  digest.members_hash = membership.hash();
-  for (const auto& [origin, closed] : knowledge.closed()) {
-    const Hlc floor = crdt::find_stamp(floors(), origin);
-    const bool closed_rose = crdt::raise_stamp(link.told_closed, origin, closed);
-    const bool floor_rose = !floor.is_zero() && crdt::raise_stamp(link.told_floors, origin, floor);
-    if (closed_rose || floor_rose) digest.rows.push_back({origin, closed, floor});
-  }
+  Digest digest = digest_without_rows(link, ask);
+  digest.full = link.told_revision == 0;
+  digest.resync_up_to = resync_up_to;
+  knowledge.for_each_since(link.told_revision, [&](Origin origin, Hlc closed) {
+    digest.rows.push_back({origin, closed, {}});
+  });
+  link.told_revision = knowledge.revision();
+  const auto risen = static_cast<std::ptrdiff_t>(digest.rows.size());
   for (const auto& [origin, floor] : floors()) {
-    // Of origins never closed here.
     if (!crdt::raise_stamp(link.told_floors, origin, floor)) continue;
-    digest.rows.push_back({origin, knowledge.closed(origin), floor});
+    const auto end = digest.rows.begin() + risen;
+    const auto row = std::ranges::lower_bound(digest.rows.begin(), end, origin, {}, &DigestRow::origin);
+    if (row != end && row->origin == origin) {
+      row->floor = floor;
+    } else {
+      digest.rows.push_back({origin, knowledge.closed(origin), floor});
+    }
   }
   send(link, digest);
 }
@@ -131,9 +139,7 @@ void Engine::State::pump(Now now, Link& link) {
 
 void Engine::State::pump_all(Now now) {
   static_cast<void>(store.take_dirty());  // before the pumps look: a write after this asks for a new wake-up
-  for (const LinkId id : link_ids()) {
-    if (Link* link = find(id)) pump(now, *link);
-  }
+  for (auto& [id, link] : links) pump(now, link);
 }
 
 void Engine::State::send_records(Link& link, std::vector<crdt::Outgoing>& records, bool resyncing) {
@@ -182,6 +188,8 @@ void Engine::State::finish_walk(Now now, Link& link) {
     if (const auto tail = store.tail_fingerprint(origin, closed); tail.slots != 0)
       link.tails_sent[origin] = tail;
   }
+  link.walk_closes = {};
+  link.walk_floors = {};
   send_close(now, link, std::move(close));
 }
 
@@ -243,7 +251,7 @@ void Engine::State::ask_for_report(Now now, Link& link) {
   // What is known of the peer may just be old: it reports, and if it really is behind, it is caught up.
   if (link.report_asked_at) return;
   link.report_asked_at = now.steady;
-  send_digest(now, link, Ask::report);
+  send_note(link, Ask::report);
 }
 
 void Engine::State::send_round_close(Now now, Link& link, Stamps closes) {

@@ -15,7 +15,6 @@ void Engine::State::settle(Now now) {
 }
 
 void Engine::State::review_topology(Now now) {
-  ingresses.rank(membership, self(), options.region);
   ingresses.choose(now.steady, cut_regions, [&](Origin member) { return standing(now, member); });
   stats.ingress_failovers = ingresses.failovers();
   stats.ingress_hedges = ingresses.hedges();
@@ -34,7 +33,7 @@ void Engine::State::review_topology(Now now) {
       // A peer that is not streamed to any more hears of it by others. A catch-up goes on to its end: a resync
       // waits for that.
       if (role == Role::none && link.out == Link::Out::live) end_stream(link);
-      send_digest(now, link, Ask::nothing);
+      send_note(link, Ask::nothing);
     }
     drop_if_unneeded(now, link);
   }

@@ -14,6 +14,13 @@ Liveness liveness(bool left, Ms silent) {
 
 }  // namespace
 
+/// Now minus its closed stamp here; nothing for one that was never heard of.
+std::optional<Ms> Engine::State::lag_of(Now now, Origin origin) const {
+  const Hlc closed = knowledge.closed(origin);
+  if (closed.is_zero()) return std::nullopt;
+  return std::max(store.clock().now(now.wall) - closed.ms(), Ms{0});
+}
+
 std::vector<MemberView> Engine::members(Now now) const {
   const State& s = *state_;
   std::vector<MemberView> views;
@@ -21,14 +28,11 @@ std::vector<MemberView> Engine::members(Now now) const {
     MemberView view{
         .origin = origin, .name = member.name, .region = member.region, .address = member.address};
     view.self = origin == s.self();
-    const Hlc closed = s.knowledge.closed(origin);
     view.liveness = liveness(member.left, view.self ? Ms{0} : s.knowledge.silent_for(origin, now.steady));
-    if (!view.self && !closed.is_zero())
-      view.lag = std::max(s.store.clock().now(now.wall) - closed.ms(), Ms{0});
-    for (const auto& [id, link] : s.links) {
-      if (!link.is_established() || link.peer.origin != origin) continue;
+    if (!view.self) view.lag = s.lag_of(now, origin).value_or(Ms{0});
+    if (const Link* link = s.established_with(origin, LinkId{})) {
       view.linked = true;
-      view.round_trip = link.round_trip;
+      view.round_trip = link->round_trip;
     }
     views.push_back(std::move(view));
   }
@@ -41,14 +45,15 @@ std::map<std::string, Ms> Engine::staleness(Now now) const {
     std::optional<Ms> best;
   };
   std::map<std::string, Region> regions;
-  for (const MemberView& member : members(now)) {
-    if (member.region == state_->options.region || member.liveness == Liveness::left) continue;
-    if (state_->knowledge.closed(member.origin).is_zero()) continue;
+  const State& s = *state_;
+  for (const auto& [origin, member] : s.membership.all()) {
+    if (member.region == s.options.region || member.left) continue;
+    const std::optional<Ms> lag = s.lag_of(now, origin);
+    if (!lag) continue;
     Region& region = regions[member.region];
-    region.best = std::min(region.best.value_or(Ms::max()), member.lag);
-    if (member.liveness != Liveness::unreachable) {
-      region.worst_alive = std::max(region.worst_alive.value_or(Ms{0}), member.lag);
-    }
+    region.best = std::min(region.best.value_or(Ms::max()), *lag);
+    if (liveness(false, s.knowledge.silent_for(origin, now.steady)) == Liveness::unreachable) continue;
+    region.worst_alive = std::max(region.worst_alive.value_or(Ms{0}), *lag);
   }
   std::map<std::string, Ms> staleness;
   for (const auto& [name, region] : regions)
@@ -65,7 +70,7 @@ std::size_t Engine::regions_acknowledged(const Stamp& written) const {
   return regions.size();
 }
 
-Stamps Engine::closed() const { return state_->knowledge.closed(); }
+const Stamps& Engine::closed() const { return state_->knowledge.closed(); }
 
 const EngineStats& Engine::stats() const { return state_->stats; }
 

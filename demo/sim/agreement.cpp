@@ -37,7 +37,7 @@ std::optional<std::string> Checker::logs_differ(NodeId a, NodeId b) {
     }
   }
   crdt::Stamps up_to, from;
-  const crdt::Stamps closed_b = world_.engine(b).closed();
+  const crdt::Stamps& closed_b = world_.engine(b).closed();
   for (const auto& [origin, closed] : world_.engine(a).closed()) {
     const Hlc both = std::min(closed, crdt::find_stamp(closed_b, origin));
     if (both < history_.last_of(origin)) continue;  // it died before it closed

@@ -133,7 +133,8 @@ void Checker::check_life(NodeId node, NodeView& view) {
 }
 
 void Checker::check_closed(NodeId node, NodeView& view) {
-  crdt::Stamps closed = world_.engine(node).closed();
+  const crdt::Stamps& closed = world_.engine(node).closed();
+  if (closed == view.closed) return;
   auto before = view.closed.begin();
   for (const auto& [origin, up_to] : closed) {
     while (before != view.closed.end() && before->first < origin) ++before;
@@ -145,7 +146,7 @@ void Checker::check_closed(NodeId node, NodeView& view) {
       view.touched.push_back(hash);
     });
   }
-  view.closed = std::move(closed);
+  view.closed = closed;
   bool cleared = false;
   for (KeyHash hash : view.touched) {
     cleared |= hash == crdt::clear_hash;

@@ -48,7 +48,8 @@ void Meter::bad_times(bool begin) {
 }
 
 void Meter::sample() {
-  for (NodeId node = 0; node < world_.size(); ++node) {
+  for (std::size_t i = 0; i < std::min(world_.size(), samples_at_once); ++i) {
+    const NodeId node = next_sample_++ % world_.size();
     if (!world_.up(node)) continue;
     RegionReport& region = staleness_[world_.region(node)];
     for (const auto& [other, behind] : world_.engine(node).staleness(world_.now_at(node))) {
@@ -75,7 +76,7 @@ void Meter::poll_heal(std::size_t index) {
   HealReport& heal = heals_[index];
   for (NodeId node = 0; node < world_.size(); ++node) {
     if (!world_.up(node)) continue;
-    const crdt::Stamps closed = world_.engine(node).closed();
+    const crdt::Stamps& closed = world_.engine(node).closed();
     for (const auto& [origin, written] : known_at_heal_[index]) {
       if (crdt::find_stamp(closed, origin) >= written) continue;
       world_.events().after(1ms, [this, index] { poll_heal(index); });

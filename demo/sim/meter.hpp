@@ -19,7 +19,7 @@ class Meter final : public Watcher {
 
   /// What is written or arrives in bad times counts apart.
   void bad_times(bool begin);
-  /// Samples staleness on all nodes that are up.
+  /// Samples staleness on nodes that are up: all of a small cluster, some of a large one, in turn.
   void sample();
   /// All faults are over: measures how long it takes until everything written so far is everywhere.
   void healed();
@@ -44,6 +44,8 @@ class Meter final : public Watcher {
   CrossingReport crossings_;
   std::set<std::pair<std::uint64_t, std::size_t>> crossed_;  // which write into which region
   std::vector<crdt::Stamps> known_at_heal_;                  // per heal: what each origin had written
+  static constexpr std::size_t samples_at_once = 50;
+  NodeId next_sample_ = 0;
   bool bad_ = false;
   Us good_since_{0};
 };

@@ -80,7 +80,7 @@ Goodbye decode_one(schema::Goodbye::Reader from) {
 Members decode_one(schema::Members::Reader from) {
   const auto list = from.getMembers();
   require(list.size() <= limits::members_max, "too many members");
-  Members to;
+  Members to{.are_news = from.getAreNews()};
   to.members.reserve(list.size());
   for (const auto member : list) {
     to.members.push_back({.origin = origin(member.getOrigin()),

@@ -123,7 +123,9 @@ Frame encode_one(const Members& members) {
     size += text_words(member.region) + text_words(member.name) + text_words(member.address);
   }
   return build(size, [&](schema::Message::Builder root) {
-    auto list = root.initMembers().initMembers(static_cast<unsigned>(members.members.size()));
+    auto to_all = root.initMembers();
+    to_all.setAreNews(members.are_news);
+    auto list = to_all.initMembers(static_cast<unsigned>(members.members.size()));
     for (unsigned i = 0; i < list.size(); ++i) {
       const Member& from = members.members[i];
       auto to = list[i];

@@ -55,6 +55,7 @@ struct Member {
 
 struct Members {
   members @0 :List(Member);
+  areNews @1 :Bool;     # They have just changed; else all that the sender knows of.
 }
 
 struct OriginStamp {

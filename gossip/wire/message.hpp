@@ -60,6 +60,7 @@ struct Member {
 
 struct Members {
   std::vector<Member> members;
+  bool are_news = false;  ///< They have just changed; else the sender tells all that it knows of.
 };
 
 /// What a digest asks of its receiver.

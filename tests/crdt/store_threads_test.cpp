@@ -105,8 +105,8 @@ TEST_CASE("threads: who marks the changes after a tick has every write stamped b
   bool whole = true;
   while (!done) {
     RingCursor cursor;
-    cursor.begin.fill(1);
-    cursor.next.fill(1);
+    cursor.begin.assign(store.shard_count(), 1);
+    cursor.next = cursor.begin;
     const Hlc tick = store.clock().tick(at(0));
     store.mark_changes(cursor.end);
     std::vector<Outgoing> sent;

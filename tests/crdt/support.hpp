@@ -105,6 +105,7 @@ inline std::vector<Outgoing> drained(Store& store, RingCursor& cursor, Changes w
 inline RingCursor cursor_now(Store& store) {
   RingCursor cursor;
   store.mark_changes(cursor.next);
+  cursor.begin = cursor.next;
   return cursor;
 }
 

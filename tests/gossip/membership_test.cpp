@@ -88,7 +88,7 @@ TEST_CASE("membership: news reaches a third node through a second", "[membership
   auto& a = wires.add(joining({&b}));
   auto& c = wires.add(joining({&b}));
   wires.cut(a, c);
-  wires.run(1s);
+  wires.run(3s);
   const auto seen = view_of(wires, c, a.origin());
   REQUIRE(seen);
   CHECK(seen->name == "n2");
@@ -97,7 +97,7 @@ TEST_CASE("membership: news reaches a third node through a second", "[membership
   CHECK(view_of(wires, a, c.origin()));
 
   wires.act(a, [](Engine& engine, Now now) { engine.leave(now); });
-  wires.run(1s);
+  wires.run(5s);
   CHECK(view_of(wires, c, a.origin())->liveness == Liveness::left);
 }
 

@@ -84,6 +84,7 @@ inline std::vector<Message> all() {
   return {hello(),
           Goodbye{.reason = "another cluster", .leaving = true},
           Members{{member(1, false, "[::1]:7400"), member(2, true, "")}},
+          Members{{member(1, false, "[::1]:7400")}, true},
           Members{},
           Digest{true,
                  {{origin(9), hlc(3), hlc(1)}, {origin(2), hlc(4), {}}},
