@@ -48,6 +48,9 @@ inline constexpr std::size_t fetches_max = 4096;
 inline constexpr std::size_t fetch_asks_max = 8;
 inline constexpr Ms fetch_timeout_max{60'000};
 
+/// Refused writes that are remembered for who asks why a key is missing.
+inline constexpr std::size_t refusals_max = 64;
+
 // Links.
 /// Bytes handed to the transport and not yet taken by the network, per link.
 inline constexpr std::size_t link_window_bytes = 1024 * 1024;

@@ -43,7 +43,7 @@ std::uint16_t Shard::log_for(Origin origin) {
   return next;
 }
 
-SlotId Shard::put(const Meta& meta, SlotId held, Block* block) {
+SlotId Shard::put(const Meta& meta, SlotId held, Block* block, Came came, WallMs now, Lack lack) {
   BlockRef owned{block};  // until the slot has it
   const std::uint16_t log = log_for(meta.stamp.origin);
   std::vector<Walk*> to_revisit;
@@ -68,6 +68,9 @@ SlotId Shard::put(const Meta& meta, SlotId held, Block* block) {
   slot.ttl_ms = meta.ttl_ms;
   slot.deleted = meta.deleted;
   slot.confirmed = false;
+  slot.came = came;
+  slot.came_after = CoarseMs{now - meta.stamp.hlc.ms()};
+  slot.lack = lack;
   slot.log = log;
   logs_[log].insert(slots_, id);
   if (block != nullptr) {
@@ -82,9 +85,12 @@ SlotId Shard::put(const Meta& meta, SlotId held, Block* block) {
   return id;
 }
 
-void Shard::revive(SlotId id, Block* block) {
+void Shard::revive(SlotId id, Block* block, WallMs now) {
   stubs_.remove(slots_, id);
-  slots_[id].read = true;  // somebody here waits for it
+  Slot& slot = slots_[id];
+  slot.read = true;  // somebody here waits for it
+  slot.came = Came::fetched;
+  slot.came_after = CoarseMs{now - slot.stamp.ms()};
   set_value(id, block);
 }
 
@@ -110,8 +116,9 @@ void Shard::unlink(SlotId id) {
   }
 }
 
-void Shard::make_stub(SlotId id) {
+void Shard::make_stub(SlotId id, Lack lack) {
   Slot& slot = slots_[id];
+  slot.lack = lack;
   lru_.remove(slots_, id);
   slot.read = false;
   block_bytes_ -= slot.block->footprint();
@@ -129,7 +136,7 @@ void Shard::free_slot(SlotId id) {
 bool Shard::evict(SlotId spare, MayGo which) {
   const SlotId victim = which == MayGo::any ? lru_.oldest(slots_, spare) : lru_.oldest_unread(slots_, spare);
   if (victim == no_slot) return false;
-  make_stub(victim);
+  make_stub(victim, Lack::evicted);
   ++evictions;
   return true;
 }
@@ -176,7 +183,7 @@ bool Shard::sweep(WallMs now, Ms retention, std::size_t slots) {
     if (serves(slot, now)) {
       expiry_min_round_ = std::min(expiry_min_round_, slot.expires());
     } else {
-      make_stub(sweep_next_);
+      make_stub(sweep_next_, Lack::never_came);  // its register says why
       ++expirations;
     }
   }

@@ -59,12 +59,14 @@ class Shard {
 
   /// True if a log for this origin exists or can be made.
   [[nodiscard]] bool has_room_for(Origin origin) const;
-  /// Makes `meta` the register of `held` (no_slot: of a new slot), taking over `block`, which may be null.
-  SlotId put(const Meta& meta, SlotId held, Block* block);
+  /// Makes `meta` the register of `held` (no_slot: of a new slot), taking over `block`, which may be null: for `lack`
+  /// of it, then. It came at `now`.
+  SlotId put(const Meta& meta, SlotId held, Block* block, Came came, WallMs now,
+             Lack lack = Lack::never_came);
   /// Gives a stub its value, taking over `block`.
-  void revive(SlotId id, Block* block);
+  void revive(SlotId id, Block* block, WallMs now);
   /// Takes a live slot's value away.
-  void make_stub(SlotId id);
+  void make_stub(SlotId id, Lack lack);
 
   /// Queues the change for the links.
   void note_change(SlotId id, bool own) { ring_.push(slots_[id], id, own); }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "crdt/account.hpp"
 #include "crdt/index.hpp"
 #include "crdt/register.hpp"
 
@@ -22,7 +23,10 @@ struct alignas(64) Slot {
   bool deleted : 1 = false;
   bool confirmed : 1 = false;  ///< By the resync under way.
   bool read : 1 = false;       ///< Live: by somebody here, since it is.
-  Block* block = nullptr;      ///< Owns one reference; null: a stub.
+  Came came : 3 = Came::written;
+  Lack lack : 2 = Lack::never_came;  ///< Stub: why it is one.
+  CoarseMs came_after;               ///< From the write until it, or its value, came.
+  Block* block = nullptr;            ///< Owns one reference; null: a stub.
 
   // Live: neighbours in the LRU. Stub: first child and next sibling in the heap.
   SlotId left = no_slot;

@@ -128,7 +128,7 @@ Written Store::write(KeyHash key_hash, BlockRef block, Ms ttl, WallMs wall) {
     written.stamp = {clock_.tick(wall), self()};
     const Meta meta{key_hash, written.stamp, written.stamp.hlc, static_cast<std::uint32_t>(ttl.count()),
                     !block};
-    id = shard->put(meta, shard->find(key_hash), block.detach());
+    id = shard->put(meta, shard->find(key_hash), block.detach(), Came::written, written.stamp.hlc.ms());
     shard->note_change(id, true);
     note_floor(shard->trim_stubs(written.stamp.hlc.ms()));
     written.wake = note_change(index);
@@ -158,7 +158,7 @@ std::optional<Written> Store::finish_load(std::string_view key, std::string_view
     written.stamp = {clock_.tick(wall), version.origin};
     const Meta meta{key_hash, written.stamp, as_of, static_cast<std::uint32_t>(ttl.count()), false};
     if (meta.expires() <= written.stamp.hlc.ms()) return std::nullopt;
-    id = shard->put(meta, held, block.detach());
+    id = shard->put(meta, held, block.detach(), Came::loaded, written.stamp.hlc.ms());
     shard->note_change(id, true);
     note_floor(shard->trim_stubs(written.stamp.hlc.ms()));
     written.wake = note_change(index);
@@ -210,7 +210,7 @@ void Store::admit(std::size_t index, SlotId arrived, const Meta& meta) {
     const Hold shard{*this, index};
     const Slot& slot = shard->slot(arrived);  // which may be another's by now
     if (slot.is_live() && slot.hash == meta.hash && slot.stamp == meta.stamp.hlc && !slot.read) {
-      shard->make_stub(arrived);
+      shard->make_stub(arrived, Lack::turned_away);
       ++shard->turned_away;
       note_floor(shard->trim_stubs(clock_.last().ms()));
     }

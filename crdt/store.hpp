@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "crdt/account.hpp"
 #include "crdt/clock.hpp"
 #include "crdt/limits.hpp"
 #include "crdt/register.hpp"
@@ -65,6 +66,7 @@ struct ApplyRules {
   std::optional<std::uint64_t> floors_revision;  ///< Of the floors that `danger` was worked out from.
   bool relay = false;                            ///< Queue its key onward, even if nothing changed.
   bool confirms = false;  ///< It is part of a resync: an equal live version here counts as confirmed.
+  Came came = Came::streamed;
 };
 
 /// Which slots a walk visits: those above the peer's closed stamp of their origin and, in a resync, all
@@ -206,6 +208,8 @@ class Store {
   void for_each(const std::function<void(const Outgoing&)>& visit);
   /// The register held for a key's hash, served or not.
   [[nodiscard]] std::optional<Outgoing> peek(KeyHash hash);
+  /// Which write of `key` won here, how it came, and why it is served or not. Does not touch the LRU order.
+  [[nodiscard]] Account account(std::string_view key, WallMs wall);
   /// True if this register would be served: live, not expired, not cleared.
   [[nodiscard]] bool serves(const Outgoing& held, WallMs wall);
 

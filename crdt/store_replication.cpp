@@ -51,9 +51,11 @@ Applied Store::apply(const Incoming& in, AdmittedHlc admitted, const ApplyRules&
     if (held == no_slot ||
         compare(as_incoming(shard->meta_of(shard->slot(held)), shard->slot(held).block), in) < 0) {
       if (!shard->has_room_for(meta.stamp.origin)) return Applied::refused;
-      const bool live = in.has_value && meta.expires() > now && meta.as_of > rules.danger &&
-                        meta.version() > shard->cleared();
-      held = shard->put(meta, held, live ? Block::make(in.key, in.value) : nullptr);
+      const bool is_doubtful = meta.as_of <= rules.danger;
+      const bool live =
+          in.has_value && meta.expires() > now && !is_doubtful && meta.version() > shard->cleared();
+      held = shard->put(meta, held, live ? Block::make(in.key, in.value) : nullptr, rules.came, wall,
+                        is_doubtful ? Lack::doubtful : Lack::never_came);
       applied = live ? Applied::stored : Applied::stubbed;
     }
     Slot& slot = shard->slot(held);
@@ -97,7 +99,7 @@ Applied Store::revive(const Incoming& in, const ApplyRules& rules, WallMs wall) 
     const Slot& slot = shard->slot(held);
     const bool is_it = shard->may_revive(slot, now) && shard->version_of(slot) == in.meta.version();
     if (!is_it || slot.as_of <= rules.danger) return Applied::unchanged;
-    shard->revive(held, Block::make(in.key, in.value));
+    shard->revive(held, Block::make(in.key, in.value), wall);
   }
   make_room(index, held);
   return Applied::stored;
@@ -196,7 +198,7 @@ void Store::drop_unconfirmed(Hlc up_to) {
     const Hold shard{*this, i};
     for (SlotId id = 0; id < shard->slots_end(); ++id) {
       const Slot& slot = shard->slot(id);
-      if (slot.is_live() && slot.as_of <= up_to && !slot.confirmed) shard->make_stub(id);
+      if (slot.is_live() && slot.as_of <= up_to && !slot.confirmed) shard->make_stub(id, Lack::doubtful);
     }
     note_floor(shard->trim_stubs(clock_.last().ms()));
   }

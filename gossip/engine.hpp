@@ -170,6 +170,13 @@ class Engine {
     bool live_in = false, live_out = false;
   };
   [[nodiscard]] std::vector<LinkView> links() const;
+  /// The last write of this key that was refused, if it was one of the last limits::refusals_max.
+  struct Refusal {
+    crdt::KeyHash hash{};
+    crdt::Version version;
+    std::string from;  ///< The name of the peer that sent it.
+  };
+  [[nodiscard]] std::optional<Refusal> refusal(crdt::KeyHash hash) const;
   /// True when this link has shaken hands: larger frames may be read from it.
   [[nodiscard]] bool established(LinkId link) const;
 

@@ -144,6 +144,7 @@ struct Engine::State {
   void on_refused(Now now, Link& link, const Refused& refused);
   [[nodiscard]] bool take_closes(Now now, Link& link, const Close& close);
   void refuse(Now now, Link& link, std::uint32_t stream, const Stamp& stamp);
+  void remember_refusal(const Link& link, const crdt::Meta& meta);
   [[nodiscard]] bool skips(const Link& link, std::uint32_t stream) const;
   void consider_asking(Now now);
   void ask(Now now, Link& link, Ask what, Hlc resync_up_to = {});
@@ -195,6 +196,8 @@ struct Engine::State {
   std::map<crdt::KeyHash, Fetching> fetching;
   std::map<LinkId, std::vector<Wanted>> asks;  // chosen and not yet sent
   SteadyMs fetches_due = SteadyMs::max();      // when one of `fetching` is to be looked at
+
+  std::deque<Refusal> refusals;  // the last of each key
 
   Stamps floors_cache;
   std::uint64_t floors_cache_revision = ~std::uint64_t{0};

@@ -81,6 +81,12 @@ void Engine::State::refuse(Now now, Link& link, std::uint32_t stream, const Stam
   send(link, Refused{.stream = stream, .stamp = stamp});
 }
 
+void Engine::State::remember_refusal(const Link& link, const crdt::Meta& meta) {
+  std::erase_if(refusals, [&](const Refusal& one) { return one.hash == meta.hash; });
+  if (refusals.size() >= crdt::limits::refusals_max) refusals.pop_front();
+  refusals.push_back({.hash = meta.hash, .version = meta.version(), .from = link.peer.name});
+}
+
 void Engine::State::on_refused(Now now, Link& link, const Refused& refused) {
   // It may be the end of a catch-up that is refused: then nothing is streamed any more.
   if (refused.stream != link.out_stream) return;
@@ -112,19 +118,27 @@ void Engine::State::on_records(Now now, Link& link, const ReceivedRecords& recei
   const bool confirms = received.resync && resync && resync->with == link.id;
   // The receiver rule: up to `danger` the sender may hold what this node saw overwritten and forgot.
   crdt::ApplyRules rules = rules_for(link, confirms);
+  const crdt::Came in_bulk = received.resync ? crdt::Came::resynced : crdt::Came::caught_up;
   relaying_due = relaying_due || rules.relay;
   for (const crdt::Incoming& record : received.records) {
     ++stats.records_in;
     if (record.has_value) ++stats.values_in;
     const Stamp& stamp = record.meta.stamp;
+    const bool is_its_own = stamp.origin == link.peer.origin;
+    const crdt::Came came = link.in != Link::In::live ? in_bulk
+                            : is_its_own              ? crdt::Came::streamed
+                                                      : crdt::Came::relayed;
     const auto admitted = store.clock().admit(stamp.hlc, now.wall);
     if (!admitted) {
+      remember_refusal(link, record.meta);
       refuse(now, link, received.stream, stamp);
       return;
     }
+    rules.came = came;
     crdt::Applied applied = store.apply(record, *admitted, rules, now.wall);
     while (applied == crdt::Applied::outdated) {
       rules = rules_for(link, confirms);
+      rules.came = came;
       applied = store.apply(record, *admitted, rules, now.wall);
     }
     const bool is_news = applied == crdt::Applied::stored || applied == crdt::Applied::stubbed;
@@ -148,6 +162,7 @@ void Engine::State::on_records(Now now, Link& link, const ReceivedRecords& recei
       case crdt::Applied::outdated:
         break;  // not left by the loop above
       case crdt::Applied::refused:
+        remember_refusal(link, record.meta);
         refuse(now, link, received.stream, stamp);
         return;
     }

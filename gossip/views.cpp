@@ -94,6 +94,12 @@ std::vector<Engine::LinkView> Engine::links() const {
   return views;
 }
 
+std::optional<Engine::Refusal> Engine::refusal(crdt::KeyHash hash) const {
+  const auto it = std::ranges::find(state_->refusals, hash, &Refusal::hash);
+  if (it == state_->refusals.end()) return std::nullopt;
+  return *it;
+}
+
 bool Engine::established(LinkId link) const {
   const auto it = state_->links.find(link);
   return it != state_->links.end() && it->second.is_established();

@@ -28,6 +28,9 @@ struct Counters {
   static void count(std::atomic<std::uint64_t>& counter) { counter.fetch_add(1, std::memory_order_relaxed); }
 };
 
+/// 16 digits.
+[[nodiscard]] std::string to_hexadecimal(crdt::Origin origin);
+
 struct Cache::Impl {
   explicit Impl(Setup&& setup, Options&& options);
 

@@ -11,12 +11,6 @@
 namespace geolru {
 namespace {
 
-std::string hexadecimal(crdt::Origin origin) {
-  char digits[17];
-  std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(origin));
-  return digits;
-}
-
 bool is_alive(gossip::Liveness liveness) {
   return liveness == gossip::Liveness::alive || liveness == gossip::Liveness::suspect;
 }
@@ -89,6 +83,12 @@ void add(Stats& stats, const gossip::EngineStats& engine) {
 
 }  // namespace
 
+std::string to_hexadecimal(crdt::Origin origin) {
+  char digits[17];
+  std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(origin));
+  return digits;
+}
+
 std::vector<Staleness> Cache::staleness() const {
   std::map<std::string, crdt::Ms> ages;
   if (!impl_->closed.load(std::memory_order_acquire)) {
@@ -114,7 +114,7 @@ std::vector<Member> Cache::members() const {
 
 Stats Cache::stats() const {
   Stats stats;
-  stats.origin = hexadecimal(impl_->store.self());
+  stats.origin = to_hexadecimal(impl_->store.self());
   add(stats, impl_->store.stats(), gossip::wall_now());
   add(stats, impl_->counters);
   impl_->loop.ask([&](gossip::Engine& engine, gossip::Now) {

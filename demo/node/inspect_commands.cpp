@@ -55,6 +55,15 @@ Json staleness(Node& node, const Arguments&) {
   return {{"staleness_ms", regions}};
 }
 
+Json why(Node& node, const Arguments& arguments) {
+  const Why why = node.cache.why(arguments[0]);
+  return {{"served", why.state == Why::State::served},
+          {"why", to_string(why)},
+          {"writer", why.writer},
+          {"region", why.region},
+          {"came_after_ms", why.came_after.count()}};
+}
+
 Json stats(Node& node, const Arguments&) {
   const Stats s = node.cache.stats();
   return {{"origin", s.origin},
@@ -211,6 +220,7 @@ constexpr std::array commands{
     Command{"members", "members", 0, 0, members},
     Command{"staleness", "staleness", 0, 0, staleness},
     Command{"stats", "stats", 0, 0, stats},
+    Command{"why", "why KEY: which write won here and how it came, or why there is nothing", 1, 1, why},
     Command{"links", "links: bytes per connection", 0, 0, links},
     Command{"closed", "closed: up to where the writes of each origin are known here", 0, 0, closed},
     Command{"fingerprint", "fingerprint", 0, 0, fingerprint},

@@ -288,6 +288,11 @@ TEST_CASE("refusal: a stamp too far ahead is refused, then offered again and adm
   CHECK(b.logged("ahead of this node's clock"));
   CHECK(a.logged("too far ahead of its clock"));
   CHECK(b.store->clock().last() < ahead.hlc);
+  const auto refusal = b.engine->refusal(b.store->hash("ahead"));
+  REQUIRE(refusal);
+  CHECK(refusal->version.origin == a.origin());
+  CHECK(refusal->from == b.engine->links().front().peer);
+  CHECK_FALSE(b.engine->refusal(b.store->hash("before")));
   wires.run(2s);
   CHECK(wires.get(b, "ahead") == "v");
   CHECK(wires.get(b, "after") == "v");

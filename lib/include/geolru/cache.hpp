@@ -19,6 +19,7 @@
 #include <geolru/options.hpp>
 #include <geolru/stats.hpp>
 #include <geolru/value.hpp>
+#include <geolru/why.hpp>
 
 namespace geolru {
 
@@ -111,6 +112,10 @@ class GEOLRU_API Cache {
 
   /// Every node known, this one included, in no particular order. After `close` this one alone.
   [[nodiscard]] std::vector<Member> members() const;
+
+  /// Which write of `key` won here and how it came, or why `get` finds nothing. Does not touch the LRU order. Slower
+  /// than `get`: for people who wonder.
+  [[nodiscard]] Why why(std::string_view key) const;
 
   /// Gauges and counters. Each is right by itself; together they are not of one moment.
   [[nodiscard]] Stats stats() const;
