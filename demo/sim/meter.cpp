@@ -9,13 +9,15 @@ Meter::Meter(World& world, const Checker& checker)
     : world_{world},
       checker_{checker},
       pairs_(world.regions().size() * world.regions().size()),
-      staleness_(world.regions().size()) {
+      by_region_(world.regions().size()) {
   world_.watch(*this);
 }
 
 void Meter::delivering(NodeId to, NodeId from, const gossip::Received* received, const Frame& frame) {
   if (!bad_ && world_.region(to) != world_.region(from)) crossings_.bytes += frame->size();
   if (!received) return;
+  if (const auto* fetched = std::get_if<gossip::ReceivedFetched>(received))
+    count_fetched(to, from, fetched->records.size());
   const auto* records = std::get_if<gossip::ReceivedRecords>(received);
   if (!records) return;
   for (const auto& record : records->records) {
@@ -24,7 +26,7 @@ void Meter::delivering(NodeId to, NodeId from, const gossip::Received* received,
     count_crossing(to, from, *write);
     const auto held = world_.store(to).peek(record.meta.hash);
     if (held && held->meta.version() >= record.meta.version()) continue;
-    Pair& pair = pairs_[world_.region(write->made_by) * staleness_.size() + world_.region(to)];
+    Pair& pair = pairs_[world_.region(write->made_by) * by_region_.size() + world_.region(to)];
     const Us took = world_.now() - write->made_at;
     if (!bad_ && write->made_at >= good_since_) {
       pair.delays.push_back(took);
@@ -33,6 +35,11 @@ void Meter::delivering(NodeId to, NodeId from, const gossip::Received* received,
       pair.late_max = std::max(pair.late_max, took);
     }
   }
+}
+
+void Meter::count_fetched(NodeId to, NodeId from, std::size_t values) {
+  RegionReport& region = by_region_[world_.region(to)];
+  (world_.region(to) == world_.region(from) ? region.fetched_near : region.fetched_far) += values;
 }
 
 void Meter::count_crossing(NodeId to, NodeId from, const Write& write) {
@@ -51,11 +58,14 @@ void Meter::sample() {
   for (std::size_t i = 0; i < std::min(world_.size(), samples_at_once); ++i) {
     const NodeId node = next_sample_++ % world_.size();
     if (!world_.up(node)) continue;
-    RegionReport& region = staleness_[world_.region(node)];
+    RegionReport& region = by_region_[world_.region(node)];
     for (const auto& [other, behind] : world_.engine(node).staleness(world_.now_at(node))) {
       Us& worst = bad_ ? region.staleness_faults : region.staleness_healthy;
       worst = std::max(worst, Us{behind});
+      region.staleness_by_second.resize(static_cast<std::size_t>(world_.now() / 1s) + 1);
+      region.staleness_by_second.back() = std::max(region.staleness_by_second.back(), Us{behind});
     }
+    store_bytes_max_ = std::max(store_bytes_max_, world_.store(node).stats().bytes);
   }
 }
 
@@ -90,8 +100,13 @@ void Meter::poll_heal(std::size_t index) {
 void Meter::fill(Report& report) const {
   const auto& names = world_.regions();
   for (std::size_t from = 0; from < names.size(); ++from) {
-    report.regions[from].staleness_healthy = staleness_[from].staleness_healthy;
-    report.regions[from].staleness_faults = staleness_[from].staleness_faults;
+    RegionReport& region = report.regions[from];
+    const RegionReport& measured = by_region_[from];
+    region.staleness_healthy = measured.staleness_healthy;
+    region.staleness_faults = measured.staleness_faults;
+    region.staleness_by_second = measured.staleness_by_second;
+    region.fetched_near = measured.fetched_near;
+    region.fetched_far = measured.fetched_far;
     for (std::size_t to = 0; to < names.size(); ++to) {
       const Pair& pair = pairs_[from * names.size() + to];
       if (pair.delays.empty() && pair.late == 0) continue;
@@ -110,6 +125,7 @@ void Meter::fill(Report& report) const {
       report.pairs.push_back(std::move(out));
     }
   }
+  report.store_bytes_max = store_bytes_max_;
   report.heals = heals_;
   report.crossings = crossings_;
 }

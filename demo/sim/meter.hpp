@@ -34,12 +34,14 @@ class Meter final : public Watcher {
   };
 
   void poll_heal(std::size_t index);
+  void count_fetched(NodeId to, NodeId from, std::size_t values);
   void count_crossing(NodeId to, NodeId from, const Write& write);
 
   World& world_;
   const Checker& checker_;
   std::vector<Pair> pairs_;  // by region and region
-  std::vector<RegionReport> staleness_;
+  std::vector<RegionReport> by_region_;
+  std::size_t store_bytes_max_ = 0;
   std::vector<HealReport> heals_;
   CrossingReport crossings_;
   std::set<std::pair<std::uint64_t, std::size_t>> crossed_;  // which write into which region

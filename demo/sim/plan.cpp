@@ -224,6 +224,7 @@ class Run {
     const auto stores = world_.total_store_stats();
     report.evictions = stores.evictions;
     report.expirations = stores.expirations;
+    report.values_by_anti_entropy = world_.total_stats().values_out_by_anti_entropy;
     report.messages = world_.network().frames_delivered();
     report.steps_checked = checker_.checks();
     report.keys_compared = checker_.history().keys();

@@ -24,12 +24,13 @@ double percent(std::uint64_t part, std::uint64_t whole) {
 }
 
 void print_regions(std::ostream& out, const Report& r) {
-  row(out, "\n%-16s %10s %10s %9s %16s %16s", "region", "gets", "sets", "local hit", "staleness max",
-      "during faults");
+  row(out, "\n%-16s %10s %10s %9s %10s %16s %16s", "region", "gets", "sets", "local hit", "own region",
+      "staleness max", "during faults");
   for (const RegionReport& g : r.regions) {
-    row(out, "%-16s %10llu %10llu %8.1f%% %13.1f ms %13.1f ms", g.name.c_str(),
+    row(out, "%-16s %10llu %10llu %8.1f%% %9.1f%% %13.1f ms %13.1f ms", g.name.c_str(),
         static_cast<unsigned long long>(g.gets), static_cast<unsigned long long>(g.sets),
-        percent(g.hits, g.gets), ms(g.staleness_healthy), ms(g.staleness_faults));
+        percent(g.hits, g.gets), percent(g.hits + g.fetched_near, g.gets), ms(g.staleness_healthy),
+        ms(g.staleness_faults));
   }
 }
 
@@ -59,8 +60,10 @@ void print(std::ostream& out, const Report& r) {
   row(out, "seed %llu: %u nodes in %zu regions, %.1f s of virtual time, %llu messages, %llu steps checked",
       static_cast<unsigned long long>(r.seed), r.nodes, r.regions.size(), ms(r.duration) / 1000,
       static_cast<unsigned long long>(r.messages), static_cast<unsigned long long>(r.steps_checked));
-  row(out, "evicted %llu, expired %llu", static_cast<unsigned long long>(r.evictions),
-      static_cast<unsigned long long>(r.expirations));
+  row(out,
+      "evicted %llu, expired %llu; values sent by anti-entropy: %llu; no store took up more than %zu bytes",
+      static_cast<unsigned long long>(r.evictions), static_cast<unsigned long long>(r.expirations),
+      static_cast<unsigned long long>(r.values_by_anti_entropy), r.store_bytes_max);
   print_regions(out, r);
   print_pairs(out, r);
   print_links(out, r);
@@ -97,6 +100,8 @@ nlohmann::json to_json(const Report& r) {
                       {"steps_checked", r.steps_checked},
                       {"evictions", r.evictions},
                       {"expirations", r.expirations},
+                      {"values_by_anti_entropy", r.values_by_anti_entropy},
+                      {"store_bytes_max", r.store_bytes_max},
                       {"agreed", r.agreed},
                       {"agreed_after_ms", ms(r.agreed_after)},
                       {"keys_compared", r.keys_compared},
@@ -104,11 +109,16 @@ nlohmann::json to_json(const Report& r) {
                       {"violation", r.violation},
                       {"transcript_hash", r.transcript}};
   for (const RegionReport& g : r.regions) {
+    nlohmann::json by_second = nlohmann::json::array();
+    for (const Us staleness : g.staleness_by_second) by_second.push_back(ms(staleness));
     json["regions"].push_back({{"name", g.name},
                                {"gets", g.gets},
                                {"hits", g.hits},
                                {"sets", g.sets},
                                {"hit_ratio", percent(g.hits, g.gets) / 100},
+                               {"fetched_from_own_region", g.fetched_near},
+                               {"fetched_from_others", g.fetched_far},
+                               {"staleness_ms_by_second", by_second},
                                {"staleness_max_ms", ms(g.staleness_healthy)},
                                {"staleness_max_during_faults_ms", ms(g.staleness_faults)}});
   }

@@ -15,8 +15,11 @@ namespace geolru::sim {
 struct RegionReport {
   std::string name;
   std::uint64_t gets = 0, hits = 0, sets = 0;
+  /// Misses whose value then came from another node: of this region, of another.
+  std::uint64_t fetched_near = 0, fetched_far = 0;
   /// The most that other regions' writes may have been missing here, sampled every 100 ms.
   Us staleness_healthy{0}, staleness_faults{0};
+  std::vector<Us> staleness_by_second;  ///< The most in each second of the run.
 };
 
 /// Writes of one region as they became readable on the nodes of another.
@@ -57,6 +60,8 @@ struct Report {
   std::vector<HealReport> heals;
   CrossingReport crossings;
   std::uint64_t messages = 0, steps_checked = 0, evictions = 0, expirations = 0;
+  std::uint64_t values_by_anti_entropy = 0;
+  std::size_t store_bytes_max = 0;  ///< Of one node, bookkeeping included.
   bool agreed = false;
   Us agreed_after{0};  ///< After the last operation.
   std::size_t keys_compared = 0, disagreements = 0;

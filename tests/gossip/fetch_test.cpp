@@ -51,9 +51,7 @@ std::vector<Wanted> wishes(const Wires::Stranger& stranger) {
 
 }  // namespace
 
-TEST_CASE("fetch: a value that was evicted comes back from a peer that holds it", "[gossip]") {
-  Pair pair;
-  auto& [wires, a, b] = pair;
+TEST_CASE_METHOD(Pair, "fetch: a value that was evicted comes back from a peer that holds it", "[gossip]") {
   wires.set(a, "k", "v");
   wires.set(a, "later", "w");
   wires.run(1s);
@@ -70,9 +68,7 @@ TEST_CASE("fetch: a value that was evicted comes back from a peer that holds it"
   CHECK(given(a) == 1);
 }
 
-TEST_CASE("fetch: what is live, unknown or erased is asked of nobody", "[gossip]") {
-  Pair pair;
-  auto& [wires, a, b] = pair;
+TEST_CASE_METHOD(Pair, "fetch: what is live, unknown or erased is asked of nobody", "[gossip]") {
   wires.set(a, "live", "v");
   wires.erase(a, "erased");
   wires.run(1s);
