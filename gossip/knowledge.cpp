@@ -2,6 +2,8 @@
 #include "gossip/knowledge.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 namespace geolru::gossip {
 
@@ -19,6 +21,23 @@ Hlc danger(const Stamps& floors, const Stamps& closed_by_other) {
 void learn_stamp(Stamps& stamps, Origin origin, Hlc to) {
   if (stamps.size() >= crdt::limits::digest_rows_max && crdt::find_stamp(stamps, origin).is_zero()) return;
   crdt::raise_stamp(stamps, origin, to);
+}
+
+void learn_stamps(Stamps& stamps, Stamps news) {
+  const std::size_t total = stamps.size() + news.size();
+  if (news.size() <= stamps.size() || total > crdt::limits::digest_rows_max) {
+    for (const auto& [origin, to] : news) learn_stamp(stamps, origin, to);
+    return;
+  }
+  std::ranges::sort(news);
+  Stamps merged;
+  merged.reserve(total);
+  std::ranges::merge(stamps, news, std::back_inserter(merged));
+  // Of several of one origin the last is the highest.
+  const auto same = [](const auto& one, const auto& other) { return one.first == other.first; };
+  merged.erase(merged.begin(), std::unique(merged.rbegin(), merged.rend(), same).base());
+  merged.shrink_to_fit();
+  stamps = std::move(merged);
 }
 
 bool Knowledge::close(Origin origin, Hlc to, SteadyMs now) {

@@ -14,6 +14,8 @@ namespace geolru::gossip {
 
 /// Raises an entry, but adds none beyond limits::digest_rows_max: peers may name any number of origins.
 void learn_stamp(Stamps& stamps, Origin origin, Hlc to);
+/// The same for many, in any order, without moving what is known once for each that is new.
+void learn_stamps(Stamps& stamps, Stamps news);
 
 class Knowledge {
  public:

@@ -34,10 +34,13 @@ void Engine::State::on_digest(Now now, Link& link, const Digest& digest) {
   asking_due = true;
   take_role(now, link, digest.role);
   if (std::exchange(link.peer_silent, digest.silent) != digest.silent) topology_due = true;
+  Stamps closed, told_floors;
   for (const DigestRow& row : digest.rows) {
-    if (!row.closed.is_zero()) learn_stamp(link.peer_closed, row.origin, row.closed);
-    if (!row.floor.is_zero()) learn_stamp(link.peer_floors, row.origin, row.floor);
+    if (!row.closed.is_zero()) closed.emplace_back(row.origin, row.closed);
+    if (!row.floor.is_zero()) told_floors.emplace_back(row.origin, row.floor);
   }
+  learn_stamps(link.peer_closed, std::move(closed));
+  learn_stamps(link.peer_floors, std::move(told_floors));
   if (link.report_asked_at && digest.ask != Ask::report) {
     link.report_asked_at.reset();
     if (link.out == Link::Out::live && !danger(floors(), link.peer_closed).is_zero()) stop_stream(now, link);

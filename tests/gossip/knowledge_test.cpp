@@ -1,5 +1,6 @@
 #include "gossip/knowledge.hpp"
 
+#include "gossip/random.hpp"
 #include "tests/catch.hpp"
 
 using namespace geolru::gossip;
@@ -23,6 +24,25 @@ TEST_CASE("danger: the highest floor above what the other has closed of the same
   CHECK(danger({{b, at(5)}}, {{a, at(9)}, {c, at(9)}}) == at(5));  // closes of others say nothing
   // Only floors that count: a's is higher, but closed over.
   CHECK(danger({{a, at(8)}, {b, at(5)}, {c, at(3)}}, {{a, at(8)}, {b, at(1)}, {c, at(1)}}) == at(5));
+}
+
+TEST_CASE("knowledge: many stamps are learned at once as they are one by one", "[knowledge]") {
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    INFO("seed " << seed);
+    Random random{seed};
+    Stamps known;
+    for (std::uint64_t i = random.below(10); i > 0; --i)
+      learn_stamp(known, Origin{1 + random.below(12)}, at(random.below(20)));
+    Stamps news;  // in no order, and of some origins more than one
+    for (std::uint64_t i = random.below(30); i > 0; --i) {
+      const Origin origin{1 + random.below(12)};
+      news.emplace_back(origin, at(static_cast<std::int64_t>(random.below(20))));
+    }
+    Stamps one_by_one = known;
+    for (const auto& [origin, to] : news) learn_stamp(one_by_one, origin, to);
+    learn_stamps(known, news);
+    REQUIRE(known == one_by_one);
+  }
 }
 
 TEST_CASE("knowledge: closed stamps only rise, and silence counts from their last rise", "[knowledge]") {
