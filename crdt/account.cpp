@@ -1,4 +1,4 @@
-// crdt/account.cpp – see account.hpp.
+// crdt/account.cpp – what a store tells of one key; see account.hpp.
 #include "crdt/account.hpp"
 
 #include "crdt/shard.hpp"

@@ -65,8 +65,8 @@ struct ApplyRules {
   Hlc danger;  ///< A value as of this or before is stored as a stub (receiver rule).
   std::optional<std::uint64_t> floors_revision;  ///< Of the floors that `danger` was worked out from.
   bool relay = false;                            ///< Queue its key onward, even if nothing changed.
-  bool confirms = false;  ///< It is part of a resync: an equal live version here counts as confirmed.
-  Came came = Came::streamed;
+  bool confirms = false;       ///< It is part of a resync: an equal live version here counts as confirmed.
+  Came came = Came::streamed;  ///< For people who ask.
 };
 
 /// Which slots a walk visits: those above the peer's closed stamp of their origin and, in a resync, all

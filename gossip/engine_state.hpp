@@ -144,7 +144,7 @@ struct Engine::State {
   void on_refused(Now now, Link& link, const Refused& refused);
   [[nodiscard]] bool take_closes(Now now, Link& link, const Close& close);
   void refuse(Now now, Link& link, std::uint32_t stream, const Stamp& stamp);
-  void remember_refusal(const Link& link, const crdt::Meta& meta);
+  void refuse_record(Now now, Link& link, std::uint32_t stream, const crdt::Meta& meta);
   [[nodiscard]] bool skips(const Link& link, std::uint32_t stream) const;
   void consider_asking(Now now);
   void ask(Now now, Link& link, Ask what, Hlc resync_up_to = {});

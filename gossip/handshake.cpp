@@ -127,7 +127,7 @@ void Engine::State::on_members(Now now, const Link& link, const Members& members
 
 /// All that are known, and to nobody too often: where thousands start at once, each knows others.
 void Engine::State::send_members(Now now, Link& link) {
-  if (now.steady - link.members_sent_at < options.gossip_interval) return;
+  if (link.members_sent_at && now.steady - *link.members_sent_at < options.gossip_interval) return;
   const bool is_long = membership.all().size() > members_short;
   if (is_long && now.steady < next_long_list) return;
   link.members_sent_at = now.steady;

@@ -33,7 +33,7 @@ struct Link {
   // What it was told in digests, so that the next holds only changes.
   std::uint64_t told_revision = 0;  // of what is known here
   Stamps told_floors;
-  SteadyMs members_sent_at{Ms{-3'600'000}};  // long ago
+  std::optional<SteadyMs> members_sent_at;  // all of them
 
   // Outbound: a catch-up, then a live stream.
   enum class Out : std::uint8_t { idle, walking, live } out = Out::idle;

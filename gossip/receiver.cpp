@@ -84,10 +84,11 @@ void Engine::State::refuse(Now now, Link& link, std::uint32_t stream, const Stam
   send(link, Refused{.stream = stream, .stamp = stamp});
 }
 
-void Engine::State::remember_refusal(const Link& link, const crdt::Meta& meta) {
+void Engine::State::refuse_record(Now now, Link& link, std::uint32_t stream, const crdt::Meta& meta) {
   std::erase_if(refusals, [&](const Refusal& one) { return one.hash == meta.hash; });
   if (refusals.size() >= crdt::limits::refusals_max) refusals.pop_front();
   refusals.push_back({.hash = meta.hash, .version = meta.version(), .from = link.peer.name});
+  refuse(now, link, stream, meta.stamp);
 }
 
 void Engine::State::on_refused(Now now, Link& link, const Refused& refused) {
@@ -133,8 +134,7 @@ void Engine::State::on_records(Now now, Link& link, const ReceivedRecords& recei
                                                       : crdt::Came::relayed;
     const auto admitted = store.clock().admit(stamp.hlc, now.wall);
     if (!admitted) {
-      remember_refusal(link, record.meta);
-      refuse(now, link, received.stream, stamp);
+      refuse_record(now, link, received.stream, record.meta);
       return;
     }
     rules.came = came;
@@ -165,8 +165,7 @@ void Engine::State::on_records(Now now, Link& link, const ReceivedRecords& recei
       case crdt::Applied::outdated:
         break;  // not left by the loop above
       case crdt::Applied::refused:
-        remember_refusal(link, record.meta);
-        refuse(now, link, received.stream, stamp);
+        refuse_record(now, link, received.stream, record.meta);
         return;
     }
   }

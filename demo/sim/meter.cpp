@@ -99,14 +99,8 @@ void Meter::poll_heal(std::size_t index) {
 
 void Meter::fill(Report& report) const {
   const auto& names = world_.regions();
+  report.regions = by_region_;
   for (std::size_t from = 0; from < names.size(); ++from) {
-    RegionReport& region = report.regions[from];
-    const RegionReport& measured = by_region_[from];
-    region.staleness_healthy = measured.staleness_healthy;
-    region.staleness_faults = measured.staleness_faults;
-    region.staleness_by_second = measured.staleness_by_second;
-    region.fetched_near = measured.fetched_near;
-    region.fetched_far = measured.fetched_far;
     for (std::size_t to = 0; to < names.size(); ++to) {
       const Pair& pair = pairs_[from * names.size() + to];
       if (pair.delays.empty() && pair.late == 0) continue;

@@ -24,6 +24,7 @@ class Meter final : public Watcher {
   /// All faults are over: measures how long it takes until everything written so far is everywhere.
   void healed();
 
+  /// What it measured; of the regions all but their names and what was asked of them.
   void fill(Report& report) const;
 
  private:

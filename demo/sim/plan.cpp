@@ -208,7 +208,7 @@ class Run {
     report.seed = plan_.seed;
     report.duration = plan_.duration;
     report.nodes = static_cast<unsigned>(world_.size());
-    report.regions.resize(plan_.regions.size());
+    meter_.fill(report);
     for (std::size_t i = 0; i < plan_.regions.size(); ++i) {
       const auto& counts = load.counts()[i];
       report.regions[i].name = plan_.regions[i];
@@ -216,7 +216,6 @@ class Run {
       report.regions[i].hits = counts.hits;
       report.regions[i].sets = counts.sets;
     }
-    meter_.fill(report);
     for (const auto& [ends, traffic] : world_.network().traffic()) {
       report.links.push_back(
           {world_.name(ends.first), world_.name(ends.second), traffic.frames, traffic.bytes});

@@ -114,12 +114,13 @@ def free_port(host="127.0.0.1"):
 
 
 class Proxy:
-    """Forwards one TCP port to another; while stalled it reads nothing from the target."""
+    """Forwards one TCP port to another and counts the bytes; while stalled it reads nothing from the target."""
 
     def __init__(self, target_port):
         self.target_port = target_port
         self.flowing = threading.Event()
         self.flowing.set()
+        self.passed = 0  # bytes, both ways
         self.sockets = []
         self.server = socket.create_server(("127.0.0.1", 0))
         self.port = self.server.getsockname()[1]
@@ -153,8 +154,7 @@ class Proxy:
         except OSError:
             pass
 
-    @staticmethod
-    def forward(source, sink, flowing):
+    def forward(self, source, sink, flowing):
         try:
             while True:
                 if flowing:
@@ -162,6 +162,7 @@ class Proxy:
                 data = source.recv(1 << 16)
                 if not data:
                     break
+                self.passed += len(data)
                 sink.sendall(data)
         except OSError:
             pass

@@ -153,3 +153,30 @@ TEST_CASE("membership: nobody dials a member that left", "[membership]") {
   CHECK(b.dialled.empty());
   CHECK(a.dialled.empty());
 }
+
+TEST_CASE("membership: of many addresses behind a seed a lone node dials sixteen at a time", "[membership]") {
+  geolru::crdt::Store store{{}, Origin{1}};
+  SteadyMs steady{Ms{1'000'000}};
+  const auto now = [&] { return Now{steady, WallMs{Ms{1'700'000'000'000} + steady.time_since_epoch()}}; };
+  Engine engine{{.seeds = {"cache.internal:7400"}}, store, now()};
+  std::vector<LinkId> dialled;
+  const auto wake = [&] {
+    engine.wake(now());
+    while (auto output = engine.poll()) {
+      if (const auto* dial = std::get_if<Dial>(&*output)) dialled.push_back(dial->link);
+    }
+  };
+  std::vector<Address> addresses;
+  for (int i = 1; i <= 60; ++i) addresses.push_back("10.0.0." + std::to_string(i) + ":7400");
+  wake();
+  engine.resolved(now(), "cache.internal:7400", addresses, "");
+  wake();
+  CHECK(dialled.size() == geolru::crdt::limits::strangers_max);
+  steady += Ms{1'000};
+  wake();
+  CHECK(dialled.size() == geolru::crdt::limits::strangers_max);  // as many as before are under way
+  for (int i = 0; i < 3; ++i) engine.disconnected(now(), dialled[i], "refused");
+  steady += Ms{1'000};
+  wake();
+  CHECK(dialled.size() == geolru::crdt::limits::strangers_max + 3);
+}

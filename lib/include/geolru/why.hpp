@@ -24,7 +24,7 @@ struct Why {
     collision,    ///< Another key with the same hash was written later.
   };
   enum class Came : std::uint8_t {
-    written,    ///< By this cache's `set`, `erase` or `clear`.
+    written,    ///< By this cache's `set` or `erase`.
     loaded,     ///< By a loader of this cache.
     streamed,   ///< From the node that wrote it, as it was written.
     relayed,    ///< Through another node of this region.
@@ -41,8 +41,8 @@ struct Why {
   std::string writer = {};  ///< `Options::name` of who wrote it; empty: not known any more.
   std::string region = {};  ///< The region of that.
   std::string origin = {};  ///< Its life: 16 hexadecimal digits, as they appear in logs.
-  std::chrono::system_clock::time_point written =
-      {};  ///< By the writer's hybrid clock; for a load, when it began.
+  /// By the writer's hybrid clock; for a load, when it began.
+  std::chrono::system_clock::time_point written = {};
   std::chrono::system_clock::time_point expires = {};  ///< When it ends, or would have.
   /// From the write until it, or its value, was here; to a sixteenth, and no more than 508 s are told apart. Of two
   /// clocks, so it may be off by what they differ.
