@@ -1,0 +1,146 @@
+"""One cache in one process: how fast it reads and writes, and what memory it takes. One process for each cache, size of
+values and round, so that neither the layout of memory nor a disturbance favours one of them for long."""
+import json
+import subprocess
+
+from rows import Aim, Row
+
+OURS, NODE = "geolru", "geolru-node"
+PEERS = ("LevelDB", "RocksDB-LRU", "RocksDB-HyperClock", "TBB", "textbook")
+LIMIT, BATCH_LIMIT, FLAT_LRU = "limit", "limit-batch", "flat-LRU"
+ORDERS = ("zipf", "uniform")
+SIZES = (100, 1024)
+
+
+def name(measure, order, size, threads=1):
+    return f"{measure}/{order}/{size}B/{threads}t"
+
+
+class Local:
+    """What runs, given how long and how large."""
+
+    def __init__(self, build, smoke, words, subjects):
+        self.binary = build / "tests/bench/bench-local"
+        self.entries, self.seconds = (20_000, 0.01) if smoke else (1_000_000, 0.25)
+        self.words = words
+        listed = subprocess.run([self.binary, "list"], check=True, capture_output=True, text=True)
+        self.subjects = [subject for subject in listed.stdout.split() if not subjects or subject in subjects]
+
+    def round(self, samples, say):
+        for size in SIZES:
+            for subject in self.subjects:
+                say(f"{subject}, values of {size} bytes")
+                self.speed(samples, subject, size)
+        for subject in self.subjects:
+            if subject not in (LIMIT, BATCH_LIMIT):
+                self.memory(samples, subject)
+
+    def command(self, subject, what, size):
+        return [self.binary, subject, what, str(self.entries), str(size), str(self.seconds)]
+
+    def wanted(self):
+        """A filter of Google Benchmark for what the words leave."""
+        return [f"--benchmark_filter={'|'.join(self.words)}"] if self.words else []
+
+    def speed(self, samples, subject, size):
+        done = subprocess.run([*self.command(subject, "speed", size), "--benchmark_format=json", *self.wanted()],
+                              check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        if not done.stdout.strip():
+            return  # nothing left by the words
+        for run in json.loads(done.stdout)["benchmarks"]:
+            if run.get("error_occurred"):
+                raise RuntimeError(f"{subject}, {run['name']}: {run['error_message']}")
+            measure, order = run["name"].split("/")[:2]
+            threads = run["threads"]
+            # What one thread needs is its own time, whoever else used the machine meanwhile. What two threads reach
+            # together is counted by the clock, since waiting for each other is what it is about.
+            took = run["cpu_time"] if threads == 1 else run["real_time"]
+            samples.add(name(measure, order, size, threads), subject, took)
+            samples.add("wall/" + name(measure, order, size, threads), subject, run["real_time"])
+            if "hit_ratio" in run:
+                samples.add(name("hits_" + measure, order, size, threads), subject, run["hit_ratio"])
+
+    def memory(self, samples, subject):
+        if self.words and "memory" not in self.words:
+            return
+        done = subprocess.run(self.command(subject, "memory", 100), check=True, stdout=subprocess.PIPE, text=True)
+        got = json.loads(done.stdout)
+        for kind in ("resident", "allocated"):
+            samples.add(f"memory/{kind}", subject, (got[kind] - got["content"]) / got["entries"])
+
+
+def best_peer(samples, measure, peers=PEERS):
+    there = [peer for peer in peers if samples.has(measure, peer)]
+    return min(there, key=lambda peer: samples.median(measure, peer), default=None)
+
+
+def against_peers(samples, measure, subject=OURS):
+    """The best peer, its median, and the aim to be no slower: by the ratio of each round."""
+    peer = best_peer(samples, measure)
+    if peer is None:
+        return {"aims": []}
+    ratio = samples.ratio(measure, subject, measure, peer)
+    return {"peer": peer, "peer_value": samples.median(measure, peer),
+            "aims": [Aim("below every peer", ratio, 1)]}
+
+
+def against_limit(samples, measure, most, limit_measure=None):
+    limit_measure = limit_measure or measure
+    if not samples.has(limit_measure, LIMIT):
+        return None, []
+    ratio = samples.ratio(measure, OURS, limit_measure, LIMIT)
+    return samples.median(limit_measure, LIMIT), [Aim(f"≤ {most} × the limit", ratio, most)]
+
+
+def get_rows(samples, order, size):
+    one, two = name("get", order, size), name("get", order, size, 2)
+    if samples.has(one, OURS):
+        limit, aims = against_limit(samples, one, 1.4)
+        compared = against_peers(samples, one)
+        compared["aims"] = aims + compared["aims"]
+        yield Row(f"get hit, {order}, {size} B", "ns", samples.of(one, OURS), limit=limit, **compared)
+    if samples.has(two, OURS):
+        compared = against_peers(samples, two)
+        if samples.has("wall/" + one, OURS):
+            scale = samples.ratio("wall/" + one, OURS, two, OURS)
+            compared["aims"].insert(0, Aim("≥ 1.8 × one thread", scale, 1.8, at_least=True))
+        limit = samples.median(two, LIMIT) if samples.has(two, LIMIT) else None
+        yield Row(f"get hit, two threads, {order}, {size} B", "ns", samples.of(two, OURS), limit=limit, **compared)
+    many = name("get_many", order, size)
+    if samples.has(many, OURS):
+        limit, aims = against_limit(samples, many, 0.6, one)
+        batch = samples.median(many, BATCH_LIMIT) if samples.has(many, BATCH_LIMIT) else None
+        yield Row(f"get_many of 16, per key, {order}, {size} B", "ns", samples.of(many, OURS), limit=batch, aims=aims)
+
+
+def write_rows(samples, order, size):
+    for measure, title in (("mix_95_5", "95/5"), ("mix_50_50", "50/50")):
+        for threads, text in ((1, ""), (2, ", two threads")):
+            mixed = name(measure, order, size, threads)
+            if samples.has(mixed, NODE):
+                yield Row(f"{title}, get-miss-then-set, as a node{text}, {order}, {size} B", "ns", samples.of(mixed, NODE),
+                          **against_peers(samples, mixed, NODE))
+    over, read = name("set", order, size), name("get", order, size)
+    if samples.has(over, OURS):
+        compared = against_peers(samples, over)
+        compared["aims"] = [Aim("≤ 2 × get hit", samples.ratio(over, OURS, read, OURS), 2)] \
+            if samples.has(read, OURS) else []
+        yield Row(f"set that overwrites, {order}, {size} B", "ns", samples.of(over, OURS), **compared)
+
+
+def memory_rows(samples):
+    for kind in ("resident", "allocated"):
+        measure = f"memory/{kind}"
+        if samples.has(measure, OURS):
+            peer = best_peer(samples, measure)
+            yield Row(f"bytes beyond key and value, {kind}", "B", samples.of(measure, OURS), peer=peer,
+                      peer_value=samples.median(measure, peer) if peer else None,
+                      aims=[Aim("≤ 80 B", samples.median(measure, OURS), 80, unit="B")])
+
+
+def sections(samples):
+    """{heading: rows} of what was measured."""
+    found = {"Reading": [row for size in SIZES for order in ORDERS for row in get_rows(samples, order, size)],
+             "Writing": [row for size in SIZES for order in ORDERS for row in write_rows(samples, order, size)],
+             "Memory": list(memory_rows(samples))}
+    return {heading: rows for heading, rows in found.items() if rows}

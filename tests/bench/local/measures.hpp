@@ -1,0 +1,243 @@
+// tests/bench/local/measures.hpp – how fast a cache reads and writes and how much memory it takes, for any type of
+// cache. Google Benchmark runs and times the loops.
+#pragma once
+
+#include <benchmark/benchmark.h>
+
+#include <array>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <tuple>
+#include <utility>
+
+#include "tests/bench/local/memory.hpp"
+#include "tests/bench/local/subject.hpp"
+#include "tests/bench/local/workload.hpp"
+
+namespace geolru::bench {
+
+inline constexpr std::size_t threads_max = 2;
+inline constexpr std::size_t batch_keys = 16;
+inline constexpr std::size_t value_bytes_max = 1024;
+
+/// What a process asks of its cache, whichever it is. Made when first needed.
+class Workload {
+ public:
+  explicit Workload(const Plan& plan) : plan_{plan}, values{plan.value_bytes} {}
+
+  /// Those that fit; and, where misses are wanted, a tenth more.
+  [[nodiscard]] std::size_t space(bool tight) const {
+    return tight ? plan_.entries + plan_.entries / 10 : plan_.entries;
+  }
+  [[nodiscard]] const Strings& keys() {
+    if (keys_.size() == 0) keys_ = make_keys(space(true), 1);
+    return keys_;
+  }
+  /// Any thread.
+  [[nodiscard]] const Requests& requests(bool zipf, bool tight, std::size_t thread) {
+    const std::lock_guard lock{mutex_};
+    auto& requests = requests_[{zipf, tight, thread}];
+    if (!requests) {
+      const std::size_t n = space(tight);
+      requests = std::make_unique<Requests>(keys(), zipf ? Popularity::zipf(n) : Popularity::uniform(n),
+                                            plan_.entries, 100 + thread);
+    }
+    return *requests;
+  }
+  [[nodiscard]] const Plan& plan() const { return plan_; }
+
+ private:
+  Plan plan_;
+  Strings keys_;
+  std::mutex mutex_;  // guards what follows
+  std::map<std::tuple<bool, bool, std::size_t>, std::unique_ptr<Requests>> requests_;
+
+ public:
+  const Values values;
+};
+
+inline std::unique_ptr<Workload> workload;
+
+template <Readable C>
+void fill(C& cache, bool tight) {
+  const std::size_t n = workload->space(tight);
+  for (const std::uint32_t i : shuffled(n, 2)) cache.set(workload->keys()[i], workload->values[i]);
+}
+
+/// The one cache of this process, full; anew when the other kind is wanted.
+template <Readable C>
+struct Held {
+  static inline std::unique_ptr<C> cache;
+  static inline bool tight = false;
+
+  template <bool wanted_tight>
+  static void prepare(const benchmark::State&) {
+    if (cache && tight == wanted_tight) return;
+    cache.reset();
+    tight = wanted_tight;
+    cache = std::make_unique<C>(Room{
+        .entries = workload->plan().entries, .value_bytes = workload->plan().value_bytes, .tight = tight});
+    fill(*cache, tight);
+  }
+};
+
+/// Where a thread is in its requests: every run of a loop goes on where the last one ended.
+struct alignas(64) Cursor {
+  std::size_t next = 0;
+  std::size_t advance(std::size_t by, std::size_t end) {
+    if (next + by > end) next = 0;
+    return std::exchange(next, next + by);
+  }
+};
+
+/// What the threads of one measure ask for.
+struct Stream {
+  bool zipf, tight;
+  std::array<Cursor, threads_max> cursors{};
+};
+
+template <Readable C>
+void get_hit(benchmark::State& state, Stream& stream) {
+  const std::size_t thread = static_cast<std::size_t>(state.thread_index());
+  const Requests& requests = workload->requests(stream.zipf, stream.tight, thread);
+  Cursor& cursor = stream.cursors[thread];
+  C& cache = *Held<C>::cache;
+  std::array<char, value_bytes_max> out;
+  std::size_t found = 0;
+  for ([[maybe_unused]] auto _ : state) {
+    found += cache.get(requests.keys[cursor.advance(1, requests.size())], out.data());
+    benchmark::DoNotOptimize(out.data());
+    benchmark::ClobberMemory();
+  }
+  if (found != static_cast<std::size_t>(state.iterations()) * workload->plan().value_bytes)
+    state.SkipWithError("a value was missing");
+}
+
+/// An iteration is one key, so that it compares with `get_hit`.
+template <Readable C>
+void get_many(benchmark::State& state, Stream& stream) {
+  const std::size_t thread = static_cast<std::size_t>(state.thread_index());
+  const Requests& requests = workload->requests(stream.zipf, stream.tight, thread);
+  Cursor& cursor = stream.cursors[thread];
+  C& cache = *Held<C>::cache;
+  std::array<char, value_bytes_max * batch_keys> out;
+  std::size_t found = 0;
+  while (state.KeepRunningBatch(batch_keys)) {
+    const std::size_t at = cursor.advance(batch_keys, requests.size());
+    const std::span keys{requests.keys.data() + at, batch_keys};
+    if constexpr (Batched<C>) {
+      found += cache.get_many(keys, out.data(), workload->plan().value_bytes);
+    } else {
+      for (std::size_t i = 0; i < batch_keys; ++i)
+        found += cache.get(keys[i], out.data() + i * workload->plan().value_bytes);
+    }
+    benchmark::DoNotOptimize(out.data());
+    benchmark::ClobberMemory();
+  }
+  if (found != static_cast<std::size_t>(state.iterations()) * workload->plan().value_bytes)
+    state.SkipWithError("a value was missing");
+}
+
+/// One of `writes_every` requests writes; what a get misses is written, too.
+template <Readable C>
+void mix(benchmark::State& state, Stream& stream, std::size_t writes_every) {
+  const std::size_t thread = static_cast<std::size_t>(state.thread_index());
+  const Requests& requests = workload->requests(stream.zipf, stream.tight, thread);
+  Cursor& cursor = stream.cursors[thread];
+  C& cache = *Held<C>::cache;
+  std::array<char, value_bytes_max> out;
+  std::size_t reads = 0;
+  std::size_t hits = 0;
+  std::size_t until_write = writes_every;
+  for ([[maybe_unused]] auto _ : state) {
+    const std::size_t at = cursor.advance(1, requests.size());
+    const std::string_view key = requests.keys[at];
+    if (--until_write == 0) {
+      until_write = writes_every;
+      cache.set(key, workload->values[requests.numbers[at]]);
+      continue;
+    }
+    ++reads;
+    if (cache.get(key, out.data()) != 0) {
+      ++hits;
+    } else {
+      cache.set(key, workload->values[requests.numbers[at]]);
+    }
+    benchmark::DoNotOptimize(out.data());
+    benchmark::ClobberMemory();
+  }
+  const auto share = static_cast<double>(hits) / static_cast<double>(std::max<std::size_t>(reads, 1));
+  state.counters["hit_ratio"] = benchmark::Counter(share, benchmark::Counter::kAvgThreads);
+}
+
+template <Readable C>
+void overwrite(benchmark::State& state, Stream& stream) {
+  const std::size_t thread = static_cast<std::size_t>(state.thread_index());
+  const Requests& requests = workload->requests(stream.zipf, stream.tight, thread);
+  Cursor& cursor = stream.cursors[thread];
+  C& cache = *Held<C>::cache;
+  for ([[maybe_unused]] auto _ : state) {
+    const std::size_t at = cursor.advance(1, requests.size());
+    cache.set(requests.keys[at], workload->values[requests.numbers[at]]);
+  }
+}
+
+/// Registers `loop` for both orders and for one thread and, if the cache may be shared, two.
+template <Readable C, bool tight, typename Loop>
+void register_loop(const std::string& name, Loop loop, std::size_t threads) {
+  for (const bool zipf : {true, false}) {
+    for (std::size_t n = 1; n <= threads; ++n) {
+      const auto stream = std::make_shared<Stream>(Stream{.zipf = zipf, .tight = tight});
+      benchmark::RegisterBenchmark((name + (zipf ? "/zipf" : "/uniform")).c_str(),
+                                   [=](benchmark::State& state) { loop(state, *stream); })
+          ->Setup(Held<C>::template prepare<tight>)
+          ->Threads(static_cast<int>(n))
+          ->MinTime(workload->plan().seconds)
+          ->UseRealTime();
+    }
+  }
+}
+
+template <Readable C>
+void register_speed(const Plan& plan) {
+  workload = std::make_unique<Workload>(plan);
+  const std::size_t threads = C::shared ? threads_max : 1;
+  register_loop<C, false>("get", get_hit<C>, threads);
+  register_loop<C, false>("get_many", get_many<C>, 1);
+  if constexpr (C::writes) register_loop<C, false>("set", overwrite<C>, 1);
+  if constexpr (C::evicts) {
+    register_loop<C, true>(
+        "mix_95_5", [](auto& state, auto& stream) { mix<C>(state, stream, 20); }, threads);
+    register_loop<C, true>(
+        "mix_50_50", [](auto& state, auto& stream) { mix<C>(state, stream, 2); }, threads);
+  }
+}
+
+/// Prints the bytes that a full cache takes beyond its keys and values, as JSON.
+template <Readable C>
+void memory(const Plan& plan) {
+  const Strings keys = make_keys(plan.entries, 1);
+  const Values values{plan.value_bytes};
+  const auto order = shuffled(plan.entries, 2);
+  std::size_t content = 0;
+  const Footprint before = footprint();
+  C cache{Room{.entries = plan.entries, .value_bytes = plan.value_bytes}};
+  for (const std::uint32_t i : order) {
+    cache.set(keys[i], values[i]);
+    content += keys[i].size() + values[i].size();
+  }
+  const Footprint after = footprint();
+  std::printf("{\"entries\": %zu, \"content\": %zu, \"resident\": %zu, \"allocated\": %zu}\n", plan.entries,
+              content, after.resident - before.resident, after.allocated - before.allocated);
+}
+
+/// Makes a subject known: `const bool known = add<SomeCache>("Some");`
+template <Readable C>
+bool add(const char* name) {
+  subjects().push_back({name, register_speed<C>, memory<C>});
+  return true;
+}
+
+}  // namespace geolru::bench
