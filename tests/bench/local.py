@@ -10,6 +10,8 @@ PEERS = ("LevelDB", "RocksDB-LRU", "RocksDB-HyperClock", "TBB", "textbook")
 LIMIT, BATCH_LIMIT, FLAT_LRU = "limit", "limit-batch", "flat-LRU"
 ORDERS = ("zipf", "uniform")
 SIZES = (100, 1024)
+SPEEDS = ("get", "get_many", "set", "mix_95_5", "mix_50_50")
+BURSTS_KIB = (64, 256, 1024)
 
 
 def name(measure, order, size, threads=1):
@@ -17,37 +19,36 @@ def name(measure, order, size, threads=1):
 
 
 class Local:
-    """What runs, given how long and how large."""
+    """What runs, given how long and how large; `wanted` tells whether a measure is asked for."""
 
-    def __init__(self, build, smoke, words, subjects):
+    def __init__(self, build, smoke, wanted, subjects, traces):
         self.binary = build / "tests/bench/bench-local"
         self.entries, self.seconds = (20_000, 0.01) if smoke else (1_000_000, 0.25)
-        self.words = words
-        listed = subprocess.run([self.binary, "list"], check=True, capture_output=True, text=True)
-        self.subjects = [subject for subject in listed.stdout.split() if not subjects or subject in subjects]
+        self.speeds = [measure for measure in SPEEDS if wanted(measure)]
+        self.tasks = [task for task in (self.memory, self.stubs, self.expiry, self.burst, self.traces)
+                      if wanted(task.__name__)]
+        self.subjects = [subject for subject in self.run("list").split() if not subjects or subject in subjects]
+        self.trace_files = traces
+
+    def run(self, *words):
+        return subprocess.run([self.binary, *map(str, words)], check=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, text=True).stdout
 
     def round(self, samples, say):
-        for size in SIZES:
+        for size in SIZES if self.speeds else ():
             for subject in self.subjects:
                 say(f"{subject}, values of {size} bytes")
                 self.speed(samples, subject, size)
-        for subject in self.subjects:
-            if subject not in (LIMIT, BATCH_LIMIT):
-                self.memory(samples, subject)
-
-    def command(self, subject, what, size):
-        return [self.binary, subject, what, str(self.entries), str(size), str(self.seconds)]
-
-    def wanted(self):
-        """A filter of Google Benchmark for what the words leave."""
-        return [f"--benchmark_filter={'|'.join(self.words)}"] if self.words else []
+        for task in self.tasks:
+            say(task.__name__)
+            task(samples)
 
     def speed(self, samples, subject, size):
-        done = subprocess.run([*self.command(subject, "speed", size), "--benchmark_format=json", *self.wanted()],
-                              check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        if not done.stdout.strip():
-            return  # nothing left by the words
-        for run in json.loads(done.stdout)["benchmarks"]:
+        said = self.run(subject, "speed", self.entries, size, self.seconds, "--benchmark_format=json",
+                        f"--benchmark_filter=^({'|'.join(self.speeds)})/")
+        if not said.strip():
+            return  # it has none of them
+        for run in json.loads(said)["benchmarks"]:
             if run.get("error_occurred"):
                 raise RuntimeError(f"{subject}, {run['name']}: {run['error_message']}")
             measure, order = run["name"].split("/")[:2]
@@ -60,13 +61,37 @@ class Local:
             if "hit_ratio" in run:
                 samples.add(name("hits_" + measure, order, size, threads), subject, run["hit_ratio"])
 
-    def memory(self, samples, subject):
-        if self.words and "memory" not in self.words:
-            return
-        done = subprocess.run(self.command(subject, "memory", 100), check=True, stdout=subprocess.PIPE, text=True)
-        got = json.loads(done.stdout)
+    def memory(self, samples):
+        for subject in self.subjects:
+            if subject not in (LIMIT, BATCH_LIMIT):
+                got = json.loads(self.run(subject, "memory", self.entries, 100))
+                for kind in ("resident", "allocated"):
+                    samples.add(f"memory/{kind}", subject, (got[kind] - got["content"]) / got["entries"])
+
+    def stubs(self, samples):
+        got = json.loads(self.run("stubs", self.entries))
         for kind in ("resident", "allocated"):
-            samples.add(f"memory/{kind}", subject, (got[kind] - got["content"]) / got["entries"])
+            samples.add(f"stubs/{kind}", OURS, got[kind] / got["entries"])
+
+    def expiry(self, samples):
+        got = json.loads(self.run("expiry", self.entries))
+        for call in ("gets", "sets"):
+            samples.add(f"expiry/{call}", OURS, got[call]["worst_us"])
+            samples.add(f"expiry/{call}", "nothing expires", got[f"quiet_{call}"]["worst_us"])
+        samples.add("expiry/reclaimed", OURS, got["reclaimed_after_ms"])
+
+    def burst(self, samples):
+        got = json.loads(self.run("burst", self.entries))
+        for kib in BURSTS_KIB:
+            for call in ("large", "gets", "sets"):
+                samples.add(f"burst/{kib}/{call}", OURS, got[f"{kib}_full"][call]["worst_us"])
+                samples.add(f"burst/{kib}/{call}", "with room", got[f"{kib}_room"][call]["worst_us"])
+
+    def traces(self, samples):
+        for got in json.loads(self.run("traces", *self.trace_files)):
+            measure = f"hits/{got['trace']}/{got['one_of']}"
+            samples.add(measure, OURS, got["geolru"] * 100)
+            samples.add(measure, "exact LRU", got["lru"] * 100)
 
 
 def best_peer(samples, measure, peers=PEERS):
@@ -136,11 +161,38 @@ def memory_rows(samples):
             yield Row(f"bytes beyond key and value, {kind}", "B", samples.of(measure, OURS), peer=peer,
                       peer_value=samples.median(measure, peer) if peer else None,
                       aims=[Aim("≤ 80 B", samples.median(measure, OURS), 80, unit="B")])
+    for kind in ("resident", "allocated"):
+        if samples.has(f"stubs/{kind}", OURS):
+            yield Row(f"bytes of a stub, {kind}", "B", samples.of(f"stubs/{kind}", OURS),
+                      aims=[Aim("≤ 56 B", samples.median(f"stubs/{kind}", OURS), 56, unit="B")])
+
+
+def trace_rows(samples):
+    for measure in sorted({measure for measure, _ in samples.values if measure.startswith("hits/")}):
+        trace, one_of = measure.split("/")[1:]
+        here, lru = samples.median(measure, OURS), samples.median(measure, "exact LRU")
+        yield Row(f"{trace}, {100 / int(one_of):g} % of the keys", "% hits", samples.of(measure, OURS), peer="exact LRU",
+                  peer_value=lru, aims=[Aim("within 0.5 points of exact LRU", lru - here, 0.5, unit="points")])
+
+
+def worst_rows(samples):
+    cases = [(f"expiry/{call}", "nothing expires", f"slowest {call[:-1]} while all expire at once")
+             for call in ("gets", "sets")]
+    for kib in BURSTS_KIB:
+        cases += [(f"burst/{kib}/{call}", "with room", f"slowest {what} in a burst of {kib} KiB values")
+                  for call, what in (("large", "set of the burst"), ("gets", "small get"), ("sets", "small set"))]
+    for measure, beside, title in cases:
+        if samples.has(measure, OURS):
+            yield Row(title, "µs", samples.of(measure, OURS), peer=beside, peer_value=samples.median(measure, beside),
+                      aims=[Aim("≤ 1 ms", max(samples.of(measure, OURS)) / 1e3, 1, unit="ms")])
+    if samples.has("expiry/reclaimed", OURS):
+        yield Row("until the memory of all that expired is free", "ms", samples.of("expiry/reclaimed", OURS))
 
 
 def sections(samples):
     """{heading: rows} of what was measured."""
-    found = {"Reading": [row for size in SIZES for order in ORDERS for row in get_rows(samples, order, size)],
-             "Writing": [row for size in SIZES for order in ORDERS for row in write_rows(samples, order, size)],
-             "Memory": list(memory_rows(samples))}
-    return {heading: rows for heading, rows in found.items() if rows}
+    return {"Reading": [row for size in SIZES for order in ORDERS for row in get_rows(samples, order, size)],
+            "Writing": [row for size in SIZES for order in ORDERS for row in write_rows(samples, order, size)],
+            "Memory": list(memory_rows(samples)),
+            "Hits on recorded requests": list(trace_rows(samples)),
+            "The slowest call": list(worst_rows(samples))}
