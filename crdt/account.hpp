@@ -45,6 +45,14 @@ class CoarseMs {
 
   static constexpr Ms max{31 << 14};
 
+  [[nodiscard]] std::uint8_t code() const { return code_; }
+  static CoarseMs from_code(std::uint8_t code) {
+    CoarseMs span;
+    span.code_ = code;
+    return span;
+  }
+  friend bool operator==(const CoarseMs&, const CoarseMs&) = default;
+
  private:
   std::uint8_t code_ = 0;
 };
