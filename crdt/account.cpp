@@ -12,20 +12,30 @@ Account Store::account(std::string_view key, WallMs wall) {
   Shard& shard = *shards_[shard_of(key_hash)];
   const std::lock_guard lock{shard.mutex};
   const SlotId id = shard.find(key_hash);
-  if (id == no_slot) return {};
-  const Slot& slot = shard.slot(id);
-  Account account{.meta = shard.meta_of(slot), .came = slot.came, .came_after = slot.came_after.get()};
-  if (slot.deleted) {
-    account.state = Account::State::erased;
-  } else if (shard.version_of(slot) <= shard.cleared()) {
-    account.state = Account::State::cleared;
-  } else if (slot.expires() <= now) {
-    account.state = Account::State::expired;
-  } else if (!slot.is_live()) {
-    account.state = Account::State::lacking;
+  const auto known = shard.known(key_hash, id);
+  if (!known) return {};
+  Account account{.meta = known->meta};
+  if (id != no_slot) {
+    const Slot& slot = shard.slot(id);
     account.lack = slot.lack;
+    account.came = slot.came;
+    account.came_after = slot.came_after.get();
   } else {
-    account.state = slot.block->key() == key ? Account::State::served : Account::State::other_key;
+    const auto stub = shard.packed(key_hash);
+    account.lack = stub->lack;
+    account.came = stub->came;
+    account.came_after = stub->came_after.get();
+  }
+  if (account.meta.deleted) {
+    account.state = Account::State::erased;
+  } else if (account.meta.version() <= shard.cleared()) {
+    account.state = Account::State::cleared;
+  } else if (account.meta.expires() <= now) {
+    account.state = Account::State::expired;
+  } else if (known->block == nullptr) {
+    account.state = Account::State::lacking;
+  } else {
+    account.state = known->block->key() == key ? Account::State::served : Account::State::other_key;
   }
   return account;
 }

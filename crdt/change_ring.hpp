@@ -19,6 +19,12 @@ class ChangeRing {
 
   /// Queues a slot's change.
   void push(Slot& slot, SlotId id, bool own);
+  /// Queues the change of a key that has no slot.
+  void push(KeyHash hash, bool own);
+
+  /// Makes events of a slot that is to be given up name its key instead, the newest first and at most `events` of
+  /// them. True when none is left.
+  bool name_by_key(Slot& slot, SlotId id, std::size_t events);
 
   /// The slot is dropped before its retention is over: links that have yet to send it are lost.
   void mark_dropped(const Slot& slot, SlotId id) { rewrite(slot, id, dropped); }
@@ -28,13 +34,20 @@ class ChangeRing {
   [[nodiscard]] std::uint64_t head() const { return head_.load(std::memory_order_acquire); }
   [[nodiscard]] bool overran(std::uint64_t cursor) const { return cursor + events_.size() < head(); }
 
-  static constexpr SlotId dropped = 0x7fffffff;
-  static constexpr SlotId forgotten = 0x7ffffffe;
+  static constexpr SlotId dropped = 0x3fffffff;
+  static constexpr SlotId forgotten = 0x3ffffffe;
 
   struct Event {
-    SlotId slot : 31;
+    SlotId slot : 30;
     SlotId own : 1;
+    SlotId by_key : 1;       // the slot is gone: the other fields are all but the highest bits of a key hash
     std::uint32_t previous;  // low bits of the same slot's event before this one
+
+    /// The hashes that an event by key may mean.
+    static constexpr unsigned hashes = 4;
+    [[nodiscard]] KeyHash hash(unsigned i) const {
+      return KeyHash{std::uint64_t{i} << 62 | std::uint64_t{slot} << 32 | previous};
+    }
   };
   [[nodiscard]] const Event& at(std::uint64_t sequence) const {
     return events_[sequence & (events_.size() - 1)];
@@ -49,6 +62,10 @@ class ChangeRing {
   [[nodiscard]] bool resolve(std::uint32_t low, std::uint64_t before, SlotId id,
                              std::uint64_t& sequence) const;
   void rewrite(const Slot& slot, SlotId id, SlotId to);
+  static void name(Event& event, KeyHash hash);
+  [[nodiscard]] Event& event_at(std::uint64_t sequence) { return events_[sequence & (events_.size() - 1)]; }
+
+  static constexpr SlotId slot_mask = 0x3fffffff;
 
   std::vector<Event> events_;
   std::atomic<std::uint64_t> head_{1};

@@ -17,7 +17,7 @@ inline constexpr Ms drift_max{60'000};
 
 // The store.
 inline constexpr std::size_t shards_max = 64;
-inline constexpr std::uint32_t slots_per_shard_max = 0xfffffff0;
+inline constexpr std::uint32_t slots_per_shard_max = 0x3ffffff0;
 /// Origins whose slots one shard can tell apart; records of further ones are refused.
 inline constexpr std::size_t origins_per_shard_max = 0xfff0;
 /// Slots looked at in one hold of a shard's lock by sweeps and walks.

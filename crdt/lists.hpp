@@ -64,20 +64,33 @@ class StubHeap {
   std::size_t size_ = 0;
 };
 
-/// The slots of one origin in stamp order, oldest first.
+/// The slots of one origin in stamp order, oldest first; and how many of its stubs are packed away.
 class OriginLog {
  public:
   explicit OriginLog(Origin origin) : origin_{origin} {}
 
-  /// Cheap for stamps that come in order, also in a few interleaved runs.
+  /// Cheapest for stamps that come in order, also in a few interleaved runs.
   void insert(SlotArray& slots, SlotId id);
   void remove(SlotArray& slots, SlotId id);
-  /// The oldest slot with a stamp above `above`, or no_slot. Costs the shorter way from either end.
+  /// The oldest slot with a stamp above `above`, or no_slot.
   [[nodiscard]] SlotId first_above(const SlotArray& slots, Hlc above) const;
 
   [[nodiscard]] Origin origin() const { return origin_; }
   [[nodiscard]] SlotId oldest() const { return oldest_; }
-  [[nodiscard]] bool empty() const { return oldest_ == no_slot; }
+  /// Neither slots nor packed stubs.
+  [[nodiscard]] bool empty() const { return oldest_ == no_slot && packed_ == 0; }
+
+  /// Counts a stub of this origin that is packed, or no longer.
+  void note_packed(Hlc stamp) {
+    ++packed_;
+    packed_newest_ = std::max(packed_newest_, stamp);
+  }
+  void note_unpacked() {
+    if (--packed_ == 0) packed_newest_ = {};
+  }
+  /// No packed stub of this origin has a stamp above this.
+  [[nodiscard]] Hlc packed_newest() const { return packed_newest_; }
+
   [[nodiscard]] Hlc floor() const { return floor_; }
   /// True if it rose.
   bool raise_floor(Hlc to) {
@@ -89,11 +102,33 @@ class OriginLog {
   void reassign(Origin origin) { *this = OriginLog{origin}; }
 
  private:
+  /// A slot to begin a search from, as long as it has this stamp, in this log.
+  struct Signpost {
+    Hlc stamp;
+    SlotId slot = no_slot;
+    std::uint16_t log = 0;
+  };
+  static constexpr std::size_t stretch = 32;    // slots from one signpost to the next, about
+  static constexpr std::size_t finger_max = 4;  // slots that are looked at around the last insertion
+
+  static bool stands(const SlotArray& slots, const Signpost& post) {
+    return slots[post.slot].stamp == post.stamp && slots[post.slot].log == post.log;
+  }
+  [[nodiscard]] SlotId place_near_finger(const SlotArray& slots, Hlc stamp) const;
+  [[nodiscard]] SlotId place_by_signposts(const SlotArray& slots, SlotId id);
+  void put_up_signpost(const SlotArray& slots, SlotId id);
+
   Origin origin_;
   SlotId oldest_ = no_slot;
   SlotId newest_ = no_slot;
   SlotId finger_ = no_slot;  // where the last insertion was
-  Hlc floor_;                // the highest stamp whose stub was dropped for lack of memory
+  std::size_t packed_ = 0;
+  Hlc packed_newest_;
+  Hlc floor_;  // the highest stamp whose stub was dropped for lack of memory
+
+  std::vector<Signpost> signposts_;  // by stamp; some no longer stand
+  std::size_t appended_ = 0;         // since the newest of them
+  std::size_t inspect_next_ = 0;
 };
 
 }  // namespace geolru::crdt

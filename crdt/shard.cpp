@@ -22,6 +22,16 @@ Meta Shard::meta_of(const Slot& slot) const {
   return {slot.hash, {slot.stamp, origin_of(slot)}, slot.as_of, slot.ttl_ms, slot.deleted};
 }
 
+Meta Shard::meta_of(const StubRecord& stub) const {
+  return {stub.hash, {stub.stamp, logs_[stub.log].origin()}, stub.as_of, stub.ttl_ms, stub.deleted};
+}
+
+std::optional<Shard::Known> Shard::known(KeyHash hash, SlotId found) const {
+  if (found != no_slot) return Known{meta_of(slots_[found]), slots_[found].block};
+  if (const auto stub = packed_.find(hash)) return Known{meta_of(*stub)};
+  return std::nullopt;
+}
+
 Outgoing Shard::outgoing(const Slot& slot, WallMs now) const {
   return {meta_of(slot), serves(slot, now) ? BlockRef::share(slot.block) : BlockRef{}};
 }
@@ -43,55 +53,73 @@ std::uint16_t Shard::log_for(Origin origin) {
   return next;
 }
 
+SlotId Shard::add_slot(KeyHash hash) {
+  const SlotId id = slots_.allocate();
+  slots_[id].hash = hash;
+  slots_[id].last_event = static_cast<std::uint32_t>(ring_.head());
+  index_.insert(hash, id);
+  return id;
+}
+
 SlotId Shard::put(const Meta& meta, SlotId held, Block* block, Came came, WallMs now, Lack lack) {
   BlockRef owned{block};  // until the slot has it
   const std::uint16_t log = log_for(meta.stamp.origin);
   std::vector<Walk*> to_revisit;
   SlotId id = held;
   if (held == no_slot) {
-    id = slots_.allocate();
-    slots_[id].hash = meta.hash;
-    slots_[id].last_event = static_cast<std::uint32_t>(ring_.head());
-    index_.insert(meta.hash, id);
-  } else {
-    for (Walk& walk : walks_) {
-      const Slot& old = slots_[held];
-      if (walk.phase == Walk::Phase::running && !is_visited(walk, old) && walk.wants(old, origin_of(old))) {
-        to_revisit.push_back(&walk);
-      }
+    id = add_slot(meta.hash);
+    if (const auto old = packed_.find(meta.hash)) {
+      to_revisit = walks_to_visit(*old);
+      erase_packed(*old);
     }
+  } else {
+    to_revisit = walks_to_visit(slots_[held]);
     unlink(held);
   }
+  fill(id, {.stamp = meta.stamp.hlc,
+            .as_of = meta.as_of,
+            .ttl_ms = meta.ttl_ms,
+            .log = log,
+            .deleted = meta.deleted,
+            .came = came,
+            .lack = lack,
+            .came_after = CoarseMs{now - meta.stamp.hlc.ms()}});
   Slot& slot = slots_[id];
-  slot.stamp = meta.stamp.hlc;
-  slot.as_of = meta.as_of;
-  slot.ttl_ms = meta.ttl_ms;
-  slot.deleted = meta.deleted;
-  slot.confirmed = false;
-  slot.came = came;
-  slot.came_after = CoarseMs{now - meta.stamp.hlc.ms()};
-  slot.lack = lack;
-  slot.log = log;
-  logs_[log].insert(slots_, id);
   if (block != nullptr) {
     set_value(id, owned.detach());
   } else {
     slot.read = false;
     if (meta.hash != clear_hash) stubs_.push(slots_, id);
   }
-  for (Walk* walk : to_revisit) {
-    if (is_visited(*walk, slot)) walk->moved.push_back(meta.hash);
-  }
+  moved_to(to_revisit, slot);
   return id;
 }
 
-void Shard::revive(SlotId id, Block* block, WallMs now) {
+/// Makes a slot that is in no list that of this register, and puts it into its log.
+void Shard::fill(SlotId id, const StubRecord& stub) {
+  Slot& slot = slots_[id];
+  slot.stamp = stub.stamp;
+  slot.as_of = stub.as_of;
+  slot.ttl_ms = stub.ttl_ms;
+  slot.deleted = stub.deleted;
+  slot.confirmed = false;
+  slot.came = stub.came;
+  slot.came_after = stub.came_after;
+  slot.lack = stub.lack;
+  slot.log = stub.log;
+  logs_[stub.log].insert(slots_, id);
+}
+
+SlotId Shard::revive(KeyHash hash, SlotId found, Block* block, WallMs now) {
+  BlockRef owned{block};  // until the slot has it
+  const SlotId id = found != no_slot ? found : unpack(*packed_.find(hash));
   stubs_.remove(slots_, id);
   Slot& slot = slots_[id];
   slot.read = true;  // somebody here waits for it
   slot.came = Came::fetched;
   slot.came_after = CoarseMs{now - slot.stamp.ms()};
-  set_value(id, block);
+  set_value(id, owned.detach());
+  return id;
 }
 
 void Shard::set_value(SlotId id, Block* block) {
@@ -141,34 +169,6 @@ bool Shard::evict(SlotId spare, MayGo which) {
   return true;
 }
 
-Hlc Shard::trim_stubs(WallMs now) {
-  Hlc highest;
-  while (stubs_.size() > budget_.slots) {
-    const Hlc oldest = slots_[stubs_.top()].stamp;
-    if (oldest.ms() + budget_.age_min > now && stubs_.size() <= budget_.slots_hard) break;
-    drop_oldest_stub();
-    highest = std::max(highest, oldest);
-  }
-  return highest;
-}
-
-void Shard::drop_oldest_stub() {
-  const SlotId id = stubs_.top();
-  const Slot& slot = slots_[id];
-  OriginLog& log = logs_[slot.log];
-  log.raise_floor(slot.stamp);
-  for (Walk& walk : walks_) {
-    const bool unsent =
-        !is_visited(walk, slot) || std::ranges::find(walk.moved, slot.hash) != walk.moved.end();
-    if (unsent && walk.wants(slot, log.origin())) {
-      raise_stamp(walk.missed, log.origin(), slot.stamp);
-    }
-  }
-  ring_.mark_dropped(slot, id);
-  ++stubs_dropped;
-  free_slot(id);
-}
-
 bool Shard::sweep(WallMs now, Ms retention, std::size_t slots) {
   if (!forget_past_retention(now, retention, slots)) return false;
   if (sweep_next_ == 0) {
@@ -193,16 +193,23 @@ bool Shard::sweep(WallMs now, Ms retention, std::size_t slots) {
 }
 
 bool Shard::forget_past_retention(WallMs now, Ms retention, std::size_t& slots) {
+  const auto is_past = [&](Hlc stamp) { return stamp.ms() + retention <= now; };
+  while (packed_.size() != 0) {
+    const StubRecord stub = packed_.oldest();
+    if (!is_past(stub.stamp)) break;
+    if (slots == 0) return false;
+    --slots;
+    erase_packed(stub);
+  }
   for (std::size_t i = 0; i < logs_.size(); ++i) {
     OriginLog& log = logs_[i];
-    for (SlotId id = log.oldest(); id != no_slot && slots_[id].stamp.ms() + retention <= now;
-         id = log.oldest()) {
+    for (SlotId id = log.oldest(); id != no_slot && is_past(slots_[id].stamp); id = log.oldest()) {
       if (slots == 0) return false;
       --slots;
       ring_.mark_forgotten(slots_[id], id);
       free_slot(id);
     }
-    if (log.empty() && log.floor().ms() + retention <= now) retire_log(i);
+    if (log.empty() && is_past(log.floor())) retire_log(i);
   }
   return true;
 }
@@ -213,6 +220,7 @@ void Shard::forget_everything() {
     ring_.mark_forgotten(slots_[id], id);
     free_slot(id);
   }
+  packed_.clear();
   for (std::size_t i = 0; i < logs_.size(); ++i) retire_log(i);
   cleared_ = {};
   sweep_next_ = 0;

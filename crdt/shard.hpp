@@ -2,6 +2,7 @@
 // the walks under way. Serialised by `mutex`, which the store holds around every call.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <unordered_map>
@@ -10,18 +11,23 @@
 #include "crdt/change_ring.hpp"
 #include "crdt/index.hpp"
 #include "crdt/lists.hpp"
+#include "crdt/packed_stubs.hpp"
 #include "crdt/store.hpp"
 
 namespace geolru::crdt {
 
 /// What a slot costs besides its block: itself and its share of the index.
 inline constexpr std::size_t slot_bytes = sizeof(Slot) + 16;
+/// What a packed stub costs, about.
+inline constexpr std::size_t packed_bytes_typical = 24;
 
 /// Bounds of a shard's share of the stubs.
 struct StubBudget {
-  std::size_t slots = 0;       ///< Over it the oldest stubs of sufficient age go.
-  std::size_t slots_hard = 0;  ///< Over it the oldest go whatever their age.
+  std::size_t bytes = 0;                ///< Over it the oldest stubs of sufficient age go.
+  std::size_t bytes_hard = 0;           ///< Over it the oldest go whatever their age.
+  std::size_t count = ~std::size_t{0};  ///< As for `bytes`.
   Ms age_min{};
+  bool packs = true;  ///< Those of that age are packed.
 };
 
 /// Whose values may be evicted for another's sake.
@@ -29,20 +35,32 @@ enum class MayGo : std::uint8_t { any, unread };
 
 class Shard {
  public:
-  Shard(std::size_t ring_events, StubBudget budget) : budget_{budget}, ring_{ring_events} {}
+  Shard(std::size_t ring_events, StubBudget budget)
+      : budget_{budget},
+        packed_{std::min(budget.bytes / packed_bytes_typical, budget.count)},
+        ring_{ring_events} {}
   ~Shard();
   Shard(const Shard&) = delete;
   Shard& operator=(const Shard&) = delete;
 
   std::mutex mutex;
 
-  // -- One slot --------------------------------------------------------------------------------------
+  // -- One key ---------------------------------------------------------------------------------------
 
+  /// The slot of a key, if it has one.
   [[nodiscard]] SlotId find(KeyHash hash) const;
+  /// What is held of a key, in the slot that `find` gave or, where it gave none, packed. No block: a stub.
+  struct Known {
+    Meta meta;
+    Block* block = nullptr;
+  };
+  [[nodiscard]] std::optional<Known> known(KeyHash hash, SlotId found) const;
+  [[nodiscard]] std::optional<StubRecord> packed(KeyHash hash) const { return packed_.find(hash); }
   [[nodiscard]] Slot& slot(SlotId id) { return slots_[id]; }
   [[nodiscard]] Origin origin_of(const Slot& slot) const { return logs_[slot.log].origin(); }
   [[nodiscard]] Version version_of(const Slot& slot) const { return {slot.as_of, origin_of(slot)}; }
   [[nodiscard]] Meta meta_of(const Slot& slot) const;
+  [[nodiscard]] Meta meta_of(const StubRecord& stub) const;
   /// Whether it may be served at `now`: live, not expired, not cleared.
   [[nodiscard]] bool serves(const Slot& slot, WallMs now) const {
     return slot.is_live() && is_current(slot, now);
@@ -50,6 +68,10 @@ class Shard {
   /// Whether a stub could be served if it had its value.
   [[nodiscard]] bool may_revive(const Slot& slot, WallMs now) const {
     return !slot.is_live() && !slot.deleted && is_current(slot, now);
+  }
+  [[nodiscard]] bool may_revive(const std::optional<Known>& known, WallMs now) const {
+    return known && known->block == nullptr && !known->meta.deleted && known->meta.expires() > now &&
+           known->meta.version() > cleared_;
   }
   /// The register as a peer gets it: without a value where it would not be served.
   [[nodiscard]] Outgoing outgoing(const Slot& slot, WallMs now) const;
@@ -63,21 +85,24 @@ class Shard {
   /// of it, then. It came at `now`.
   SlotId put(const Meta& meta, SlotId held, Block* block, Came came, WallMs now,
              Lack lack = Lack::never_came);
-  /// Gives a stub its value, taking over `block`.
-  void revive(SlotId id, Block* block, WallMs now);
+  /// Gives a stub of this key its value, taking over `block`. `found` is its slot; no_slot: it is packed.
+  SlotId revive(KeyHash hash, SlotId found, Block* block, WallMs now);
   /// Takes a live slot's value away.
   void make_stub(SlotId id, Lack lack);
 
-  /// Queues the change for the links.
-  void note_change(SlotId id, bool own) { ring_.push(slots_[id], id, own); }
+  /// Queues the change of a key for the links. `found` is its slot; no_slot: it is packed.
+  void note_change(KeyHash hash, SlotId found, bool own) {
+    found == no_slot ? ring_.push(hash, own) : ring_.push(slots_[found], found, own);
+  }
 
   // -- Bounds ----------------------------------------------------------------------------------------
 
   /// Turns the least recently used live slot of those that may go, but not `spare`, into a stub. False if there is
   /// none.
   bool evict(SlotId spare, MayGo which);
-  /// Drops stubs over the budget; the highest stamp dropped, zero if none was.
-  Hlc trim_stubs(WallMs now);
+  /// Packs up to `packs` old stubs, and drops or packs what is over the budget; the highest stamp dropped, zero if
+  /// none was.
+  Hlc trim_stubs(WallMs now, std::size_t packs = packs_per_call);
   /// Forgets slots past retention and takes expired or cleared values away, looking at no more than
   /// `slots` slots. True when it has been all round.
   bool sweep(WallMs now, Ms retention, std::size_t slots);
@@ -88,14 +113,45 @@ class Shard {
   [[nodiscard]] Version cleared() const { return cleared_; }
 
   [[nodiscard]] std::size_t live() const { return lru_.size(); }
-  [[nodiscard]] std::size_t size() const { return index_.size(); }
-  [[nodiscard]] std::size_t bytes() const { return index_.size() * slot_bytes + block_bytes_; }
+  [[nodiscard]] std::size_t bytes() const {
+    return index_.size() * slot_bytes + block_bytes_ + packed_.bytes();
+  }
+  [[nodiscard]] std::size_t stubs() const { return stubs_.size() + packed_.size(); }
+  [[nodiscard]] std::size_t stubs_packed() const { return packed_.size(); }
+  /// The stamp of the oldest stub; zero: there is none.
+  [[nodiscard]] Hlc oldest_stub() const;
   [[nodiscard]] SlotId slots_end() const { return slots_.end(); }
   [[nodiscard]] bool in_use(SlotId id) const { return slots_.in_use(id); }
-  [[nodiscard]] const StubHeap& stubs() const { return stubs_; }
   [[nodiscard]] const std::vector<OriginLog>& logs() const { return logs_; }
-  [[nodiscard]] SlotId first_above(const OriginLog& log, Hlc above) const {
-    return log.first_above(slots_, above);
+  /// How many stubs one call may pack when nothing presses; a sweep may pack more.
+  static constexpr std::size_t packs_per_call = 4;
+  static constexpr std::size_t packs_per_sweep = 64;
+
+  // -- Inspection ------------------------------------------------------------------------------------
+
+  /// Calls `visit(meta, block)` for everything held, in no order; no block: a stub.
+  template <typename Visit>
+  void visit_all(Visit visit) const {
+    for (SlotId id = 0; id < slots_.end(); ++id) {
+      if (slots_.in_use(id)) visit(meta_of(slots_[id]), slots_[id].block);
+    }
+    packed_.visit({}, [&](const StubRecord& stub) { return visit(meta_of(stub), nullptr), true; });
+  }
+  /// Calls `visit(meta)` for what is held of one origin above a stamp, in no order. Cheap where there is little, and
+  /// nothing old.
+  template <typename Visit>
+  void visit_log(Origin origin, Hlc above, Visit visit) const {
+    const auto it = log_of_.find(origin);
+    if (it == log_of_.end()) return;
+    const OriginLog& log = logs_[it->second];
+    for (SlotId id = log.first_above(slots_, above); id != no_slot; id = slots_[id].log_newer)
+      visit(meta_of(slots_[id]));
+    if (log.packed_newest() <= above) return;
+    packed_.visit({Hlc{above.raw + 1}}, [&](const StubRecord& stub) {
+      if (stub.stamp > log.packed_newest()) return false;
+      if (stub.log == it->second) visit(meta_of(stub));
+      return true;
+    });
   }
 
   // -- Streaming -------------------------------------------------------------------------------------
@@ -112,6 +168,7 @@ class Shard {
   std::uint64_t end_walk(WalkId id, Stamps& missed);
 
   std::uint64_t hits = 0, misses = 0, evictions = 0, expirations = 0, stubs_dropped = 0, turned_away = 0;
+  std::uint64_t packings = 0, unpackings = 0;
 
  private:
   /// Where a walk is in this shard.
@@ -121,12 +178,14 @@ class Shard {
     enum class Phase { waiting, running, done } phase = Phase::waiting;
     std::size_t log = 0;         // Running: everything in the logs before this one was visited,
     SlotId next = no_slot;       // and in this one everything before this slot.
+    StubKey packed_next;         // After all logs: the packed stubs before this one were visited.
     std::vector<KeyHash> moved;  // Not yet visited, and overwritten to where the walk has been already.
     std::uint64_t ring_head = 0;
     Stamps missed;
 
-    [[nodiscard]] bool wants(const Slot& slot, Origin origin) const {
-      return slot.as_of <= filter->resync_up_to || slot.stamp > find_stamp(filter->closed, origin);
+    /// A slot or a packed stub.
+    [[nodiscard]] bool wants(const auto& held, Origin origin) const {
+      return held.as_of <= filter->resync_up_to || held.stamp > find_stamp(filter->closed, origin);
     }
   };
 
@@ -139,21 +198,51 @@ class Shard {
   void unlink(SlotId id);
   void free_slot(SlotId id);
   void retire_log(std::size_t log);
+  [[nodiscard]] std::size_t stub_bytes() const { return stubs_.size() * slot_bytes + packed_.bytes(); }
+  [[nodiscard]] bool may_pack(WallMs now) const;
+  bool pack_oldest();
+  SlotId unpack(const StubRecord& stub);
+  SlotId add_slot(KeyHash hash);
+  void fill(SlotId id, const StubRecord& stub);
   void drop_oldest_stub();
+  void erase_packed(const StubRecord& stub);
+  void tell_walks_of_drop(const auto& held);
   bool forget_past_retention(WallMs now, Ms retention, std::size_t& slots);
   [[nodiscard]] bool is_visited(const Walk& walk, const Slot& slot) const;
+  [[nodiscard]] bool is_visited(const Walk& walk, const StubRecord& stub) const;
+  /// The walks that want this slot or packed stub and have yet to visit it.
+  [[nodiscard]] std::vector<Walk*> walks_to_visit(const auto& held) {
+    std::vector<Walk*> walks;
+    for (Walk& walk : walks_) {
+      const bool runs = walk.phase == Walk::Phase::running;
+      if (runs && !is_visited(walk, held) && walk.wants(held, logs_[held.log].origin()))
+        walks.push_back(&walk);
+    }
+    return walks;
+  }
+  /// It is this one now, which some of the walks may have left behind.
+  void moved_to(const std::vector<Walk*>& walks, const auto& held) {
+    for (Walk* walk : walks) {
+      if (is_visited(*walk, held)) walk->moved.push_back(held.hash);
+    }
+  }
   [[nodiscard]] Walk& find_walk(WalkId id);
   void enter_log(Walk& walk);
   void skip_in_walks(SlotId id);
-  void emit(const Slot& slot, WallMs now, std::size_t& bytes, std::vector<Outgoing>& out) const;
-  void emit_walked(const Walk& walk, const Slot& slot, WallMs now, std::size_t& bytes,
+  [[nodiscard]] StubKey first_packed(const Walk& walk) const;
+  [[nodiscard]] Outgoing outgoing(const StubRecord& stub, WallMs) const { return {meta_of(stub), {}}; }
+  void emit(const auto& held, WallMs now, std::size_t& bytes, std::vector<Outgoing>& out) const;
+  void emit_walked(const Walk& walk, const auto& held, WallMs now, std::size_t& bytes,
+                   std::vector<Outgoing>& out) const;
+  bool emit_by_key(const ChangeRing::Event& event, WallMs now, std::size_t& bytes,
                    std::vector<Outgoing>& out) const;
 
   StubBudget budget_;
   SlotArray slots_;
   Index index_;
-  Lru lru_;         // Invariant: holds exactly the live slots,
-  StubHeap stubs_;  // and this one the others, but for the clear register.
+  Lru lru_;             // Invariant: holds exactly the live slots,
+  StubHeap stubs_;      // and this one the others, but for the clear register.
+  PackedStubs packed_;  // Invariant: of keys that have no slot.
   std::vector<OriginLog> logs_;
   std::unordered_map<Origin, std::uint16_t> log_of_;  // only ever looked up
   std::vector<std::uint16_t> free_logs_;              // of nobody, to be reused

@@ -11,17 +11,28 @@ constexpr std::size_t record_overhead_bytes = 32;
 
 }  // namespace
 
-void Shard::emit(const Slot& slot, WallMs now, std::size_t& bytes, std::vector<Outgoing>& out) const {
-  out.push_back(outgoing(slot, now));
+void Shard::emit(const auto& held, WallMs now, std::size_t& bytes, std::vector<Outgoing>& out) const {
+  out.push_back(outgoing(held, now));
   const BlockRef& block = out.back().block;
   const std::size_t size = record_overhead_bytes + (block ? block->key().size() + block->value().size() : 0);
   bytes -= std::min(bytes, size);
 }
 
-void Shard::emit_walked(const Walk& walk, const Slot& slot, WallMs now, std::size_t& bytes,
+void Shard::emit_walked(const Walk& walk, const auto& held, WallMs now, std::size_t& bytes,
                         std::vector<Outgoing>& out) const {
-  emit(slot, now, bytes, out);
-  if (slot.as_of <= walk.filter->doubtful_up_to) out.back().block = {};
+  emit(held, now, bytes, out);
+  if (held.as_of <= walk.filter->doubtful_up_to) out.back().block = {};
+}
+
+/// False if nothing is held of the key any more: its stub was dropped, or forgotten.
+bool Shard::emit_by_key(const ChangeRing::Event& event, WallMs now, std::size_t& bytes,
+                        std::vector<Outgoing>& out) const {
+  for (unsigned i = 0; i < ChangeRing::Event::hashes; ++i) {
+    const KeyHash hash = event.hash(i);
+    if (const SlotId id = find(hash); id != no_slot) return emit(slots_[id], now, bytes, out), true;
+    if (const auto stub = packed_.find(hash)) return emit(*stub, now, bytes, out), true;
+  }
+  return false;
 }
 
 Drained Shard::drain(std::uint64_t begin, std::uint64_t& next, std::uint64_t end, bool own_only,
@@ -29,7 +40,13 @@ Drained Shard::drain(std::uint64_t begin, std::uint64_t& next, std::uint64_t end
   if (ring_.overran(next)) return Drained::lost;
   for (; next < end; ++next) {
     const ChangeRing::Event& event = ring_.at(next);
-    if ((own_only && !event.own) || event.slot == ChangeRing::forgotten) continue;
+    if (own_only && !event.own) continue;
+    if (event.by_key) {
+      if (bytes == 0) return Drained::more;
+      if (!emit_by_key(event, now, bytes, out)) return Drained::lost;
+      continue;
+    }
+    if (event.slot == ChangeRing::forgotten) continue;
     if (event.slot == ChangeRing::dropped) return Drained::lost;
     if (ring_.repeats(next, begin, own_only)) continue;
     if (bytes == 0) return Drained::more;
@@ -73,10 +90,26 @@ bool Shard::walk(WalkId id, std::size_t& bytes, WallMs now, std::vector<Outgoing
       enter_log(walk);
     }
   }
+  if (walk.packed_next == StubKey{}) walk.packed_next = first_packed(walk);
+  bool at_end = true;
+  packed_.visit(walk.packed_next, [&](const StubRecord& stub) {
+    walk.packed_next = stub.key();
+    at_end = bytes != 0 && held != 0;
+    if (!at_end) return false;
+    --held;
+    if (walk.wants(stub, logs_[stub.log].origin())) emit_walked(walk, stub, now, bytes, out);
+    return true;
+  });
+  if (!at_end) return false;
+  walk.packed_next = StubKey::last();
   for (; !walk.moved.empty(); walk.moved.pop_back()) {
     if (bytes == 0 || held-- == 0) return false;
-    const SlotId moved = find(walk.moved.back());
-    if (moved != no_slot) emit_walked(walk, slots_[moved], now, bytes, out);
+    const KeyHash moved = walk.moved.back();
+    if (const SlotId slot = find(moved); slot != no_slot) {
+      emit_walked(walk, slots_[slot], now, bytes, out);
+    } else if (const auto stub = packed_.find(moved)) {
+      emit_walked(walk, *stub, now, bytes, out);
+    }
   }
   walk.phase = Walk::Phase::done;
   return true;
@@ -101,6 +134,22 @@ bool Shard::is_visited(const Walk& walk, const Slot& slot) const {
   }
   if (slot.log != walk.log) return slot.log < walk.log;
   return walk.next != no_slot && slot.stamp < slots_[walk.next].stamp;
+}
+
+bool Shard::is_visited(const Walk& walk, const StubRecord& stub) const {
+  return walk.phase == Walk::Phase::done ||
+         (walk.phase == Walk::Phase::running && stub.key() < walk.packed_next);
+}
+
+/// Before it there is no packed stub that the walk wants.
+StubKey Shard::first_packed(const Walk& walk) const {
+  if (!walk.filter->resync_up_to.is_zero()) return {Hlc{1}};
+  StubKey first = StubKey::last();
+  for (const OriginLog& log : logs_) {
+    const Hlc closed = find_stamp(walk.filter->closed, log.origin());
+    if (log.packed_newest() > closed) first = std::min(first, StubKey{Hlc{closed.raw + 1}});
+  }
+  return first;
 }
 
 void Shard::skip_in_walks(SlotId id) {

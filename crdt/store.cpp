@@ -28,13 +28,18 @@ std::size_t ring_events_for(const StoreOptions& options, std::size_t shards) {
 StubBudget stub_budget_for(const StoreOptions& options, std::size_t shards) {
   // A local cache needs stubs only so that a load cannot undo an erase made while it ran.
   const std::size_t share = options.replicated ? 8 : 64;
-  const std::size_t slots = options.stub_slots.value_or(options.capacity_bytes / share / slot_bytes);
   const std::size_t rings = shards * ring_events_for(options, shards) * sizeof(ChangeRing::Event);
   // Young stubs may take half of the bytes: beyond that the cache would hold nothing else for a while.
-  const std::size_t left = options.capacity_bytes - std::min(rings, options.capacity_bytes);
-  const std::size_t hard = std::max(left / 2 / slot_bytes, slots);
-  return {slots / shards, std::max<std::size_t>(hard / shards, 1),
-          options.replicated ? options.stub_age_min : Ms{0}};
+  const std::size_t half = (options.capacity_bytes - std::min(rings, options.capacity_bytes)) / 2;
+  StubBudget budget{.bytes = options.capacity_bytes / share / shards,
+                    .bytes_hard = std::max(half / shards, slot_bytes),
+                    .age_min = options.replicated ? options.stub_age_min : Ms{0},
+                    .packs = options.replicated};
+  if (options.stub_slots) {
+    budget.count = *options.stub_slots / shards;
+    budget.bytes = std::max(budget.bytes_hard, budget.count * slot_bytes);
+  }
+  return budget;
 }
 
 }  // namespace
@@ -86,6 +91,8 @@ BlockRef Store::get(std::string_view key, WallMs wall, bool* wanted) {
       return BlockRef::share(slot.block);
     }
     if (wanted != nullptr) *wanted = shard.may_revive(slot, now);
+  } else if (wanted != nullptr) {
+    *wanted = shard.may_revive(shard.known(key_hash, no_slot), now);
   }
   ++shard.misses;
   return {};
@@ -129,7 +136,7 @@ Written Store::write(KeyHash key_hash, BlockRef block, Ms ttl, WallMs wall) {
     const Meta meta{key_hash, written.stamp, written.stamp.hlc, static_cast<std::uint32_t>(ttl.count()),
                     !block};
     id = shard->put(meta, shard->find(key_hash), block.detach(), Came::written, written.stamp.hlc.ms());
-    shard->note_change(id, true);
+    shard->note_change(key_hash, id, true);
     note_floor(shard->trim_stubs(written.stamp.hlc.ms()));
     written.wake = note_change(index);
   }
@@ -153,13 +160,14 @@ std::optional<Written> Store::finish_load(std::string_view key, std::string_view
     const Version version{as_of, begun.origin};
     if (version.origin != self()) return std::nullopt;
     const SlotId held = shard->find(key_hash);
-    if (held != no_slot && shard->version_of(shard->slot(held)) >= version) return std::nullopt;
+    if (const auto known = shard->known(key_hash, held); known && known->meta.version() >= version)
+      return std::nullopt;
     if (version <= shard->cleared()) return std::nullopt;
     written.stamp = {clock_.tick(wall), version.origin};
     const Meta meta{key_hash, written.stamp, as_of, static_cast<std::uint32_t>(ttl.count()), false};
     if (meta.expires() <= written.stamp.hlc.ms()) return std::nullopt;
     id = shard->put(meta, held, block.detach(), Came::loaded, written.stamp.hlc.ms());
-    shard->note_change(id, true);
+    shard->note_change(key_hash, id, true);
     note_floor(shard->trim_stubs(written.stamp.hlc.ms()));
     written.wake = note_change(index);
   }
@@ -245,7 +253,7 @@ void Store::sweep(std::size_t slots, WallMs wall) {
     const std::size_t step = std::min(slots, limits::slots_per_hold_max);
     const Hold shard{*this, sweep_shard_};
     const bool done = shard->sweep(now, options_.retention(), step);
-    note_floor(shard->trim_stubs(now));
+    note_floor(shard->trim_stubs(now, Shard::packs_per_sweep));
     slots -= step;
     if (!done) continue;
     sweep_shard_ = (sweep_shard_ + 1) % shards_.size();
@@ -260,15 +268,17 @@ StoreStats Store::stats() {
   for (const auto& shard : shards_) {
     const std::lock_guard lock{shard->mutex};
     sum.live += shard->live();
-    sum.stubs += shard->stubs().size();
+    sum.stubs += shard->stubs();
+    sum.stubs_packed += shard->stubs_packed();
+    sum.stubs_packed_ever += shard->packings;
+    sum.stubs_unpacked_ever += shard->unpackings;
     sum.hits += shard->hits;
     sum.misses += shard->misses;
     sum.evictions += shard->evictions;
     sum.expirations += shard->expirations;
     sum.stubs_dropped += shard->stubs_dropped;
     sum.turned_away += shard->turned_away;
-    if (const SlotId top = shard->stubs().top(); top != no_slot)
-      oldest = std::min(oldest, shard->slot(top).stamp.ms());
+    if (const Hlc stamp = shard->oldest_stub(); !stamp.is_zero()) oldest = std::min(oldest, stamp.ms());
   }
   if (oldest != WallMs::max()) sum.horizon = oldest;
   return sum;

@@ -35,10 +35,12 @@ struct StoreOptions {
   Ms max_ttl = std::chrono::hours{24};
   Ms max_drift{500};
   std::uint64_t hash_seed = 0;
-  bool replicated = true;                  ///< Keep change rings and the full stub budget.
-  std::size_t shards = 0;                  ///< A power of two; 0: by capacity.
-  std::optional<std::size_t> stub_slots;   ///< Stub budget in slots; unset: an eighth of the bytes.
-  Ms stub_age_min = limits::stub_age_min;  ///< Younger stubs stay, though values have to go for them.
+  bool replicated = true;  ///< Keep change rings and the full stub budget.
+  std::size_t shards = 0;  ///< A power of two; 0: by capacity.
+  std::optional<std::size_t>
+      stub_slots;  ///< Stub budget as a number of stubs; unset: an eighth of the bytes.
+  Ms stub_age_min =
+      limits::stub_age_min;  ///< Younger stubs stay, though values have to go for them; older are packed.
 
   /// How long a slot is remembered after its stamp, whatever became of its value: nobody can hold, or send, an
   /// older version that is alive after that, however wrong two clocks may be.
@@ -99,11 +101,14 @@ enum class Drained { done, more, lost };
 /// Gauges and counters; the counters only ever rise.
 struct StoreStats {
   std::size_t live = 0, stubs = 0;            ///< Slots with and without a value.
+  std::size_t stubs_packed = 0;               ///< Of the stubs: those that are old, and packed.
   std::size_t bytes = 0, capacity_bytes = 0;  ///< In use, bookkeeping included; and the bound.
   std::uint64_t hits = 0, misses = 0;
   std::uint64_t evictions = 0, expirations = 0, stubs_dropped = 0;
   std::uint64_t turned_away = 0;  ///< Values from elsewhere that found no room beside what is read here.
-  WallMs horizon{};               ///< Stamp time of the oldest stub; the epoch when there is none.
+  std::uint64_t stubs_packed_ever = 0;    ///< Stubs that were packed,
+  std::uint64_t stubs_unpacked_ever = 0;  ///< and those of them that got their value back.
+  WallMs horizon{};                       ///< Stamp time of the oldest stub; the epoch when there is none.
 };
 
 /// Order-independent sum, mod 2^128, of a keyed hash of each slot's (key hash, version).

@@ -48,8 +48,8 @@ Applied Store::apply(const Incoming& in, AdmittedHlc admitted, const ApplyRules&
     const Hold shard{*this, index};
     if (is_outdated(rules)) return Applied::outdated;
     held = shard->find(meta.hash);
-    if (held == no_slot ||
-        compare(as_incoming(shard->meta_of(shard->slot(held)), shard->slot(held).block), in) < 0) {
+    const auto known = shard->known(meta.hash, held);
+    if (!known || compare(as_incoming(known->meta, known->block), in) < 0) {
       if (!shard->has_room_for(meta.stamp.origin)) return Applied::refused;
       const bool is_doubtful = meta.as_of <= rules.danger;
       const bool live =
@@ -58,12 +58,12 @@ Applied Store::apply(const Incoming& in, AdmittedHlc admitted, const ApplyRules&
                         is_doubtful ? Lack::doubtful : Lack::never_came);
       applied = live ? Applied::stored : Applied::stubbed;
     }
-    Slot& slot = shard->slot(held);
-    if (rules.confirms && in.has_value && slot.is_live() && shard->version_of(slot) == meta.version()) {
-      slot.confirmed = true;
+    if (rules.confirms && in.has_value && held != no_slot) {
+      Slot& slot = shard->slot(held);
+      if (slot.is_live() && shard->version_of(slot) == meta.version()) slot.confirmed = true;
     }
     if (rules.relay) {
-      shard->note_change(held, false);
+      shard->note_change(meta.hash, held, false);
       note_change(index);
     }
     if (applied != Applied::unchanged) note_floor(shard->trim_stubs(now));
@@ -82,9 +82,9 @@ std::optional<Version> Store::wanted(KeyHash key_hash, WallMs wall) {
   const WallMs now = clock_.now(wall);
   Shard& shard = *shards_[shard_of(key_hash)];
   const std::lock_guard lock{shard.mutex};
-  const SlotId id = shard.find(key_hash);
-  if (id == no_slot || !shard.may_revive(shard.slot(id), now)) return std::nullopt;
-  return shard.version_of(shard.slot(id));
+  const auto known = shard.known(key_hash, shard.find(key_hash));
+  if (!shard.may_revive(known, now)) return std::nullopt;
+  return known->meta.version();
 }
 
 Applied Store::revive(const Incoming& in, const ApplyRules& rules, WallMs wall) {
@@ -95,11 +95,11 @@ Applied Store::revive(const Incoming& in, const ApplyRules& rules, WallMs wall) 
     const Hold shard{*this, index};
     if (is_outdated(rules)) return Applied::outdated;
     held = shard->find(in.meta.hash);
-    if (held == no_slot || !in.has_value) return Applied::unchanged;
-    const Slot& slot = shard->slot(held);
-    const bool is_it = shard->may_revive(slot, now) && shard->version_of(slot) == in.meta.version();
-    if (!is_it || slot.as_of <= rules.danger) return Applied::unchanged;
-    shard->revive(held, Block::make(in.key, in.value), wall);
+    const auto known = shard->known(in.meta.hash, held);
+    if (!in.has_value || !shard->may_revive(known, now)) return Applied::unchanged;
+    const bool is_it = known->meta.version() == in.meta.version();
+    if (!is_it || known->meta.as_of <= rules.danger) return Applied::unchanged;
+    held = shard->revive(in.meta.hash, held, Block::make(in.key, in.value), wall);
   }
   make_room(index, held);
   return Applied::stored;
@@ -230,12 +230,7 @@ Fingerprint Store::tail_fingerprint(Origin origin, Hlc above) {
   Fingerprint sum;
   for (const auto& shard : shards_) {
     const std::lock_guard lock{shard->mutex};
-    for (const OriginLog& log : shard->logs()) {
-      if (log.origin() != origin) continue;
-      for (SlotId id = shard->first_above(log, above); id != no_slot; id = shard->slot(id).log_newer) {
-        add(sum, shard->meta_of(shard->slot(id)), 0);
-      }
-    }
+    shard->visit_log(origin, above, [&](const Meta& meta) { add(sum, meta, 0); });
   }
   return sum;
 }
@@ -244,13 +239,11 @@ Fingerprint Store::fingerprint(const Stamps& above, const Stamps& up_to, std::ui
   Fingerprint sum;
   for (const auto& shard : shards_) {
     const std::lock_guard lock{shard->mutex};
-    for (SlotId id = 0; id < shard->slots_end(); ++id) {
-      if (!shard->in_use(id)) continue;
-      const Slot& slot = shard->slot(id);
-      const Origin origin = shard->origin_of(slot);
-      if (slot.stamp <= find_stamp(above, origin) || slot.stamp > find_stamp(up_to, origin)) continue;
-      add(sum, shard->meta_of(slot), key);
-    }
+    shard->visit_all([&](const Meta& meta, Block*) {
+      const Stamp& stamp = meta.stamp;
+      if (stamp.hlc <= find_stamp(above, stamp.origin) || stamp.hlc > find_stamp(up_to, stamp.origin)) return;
+      add(sum, meta, key);
+    });
   }
   return sum;
 }
@@ -258,20 +251,16 @@ Fingerprint Store::fingerprint(const Stamps& above, const Stamps& up_to, std::ui
 void Store::for_each(const std::function<void(const Outgoing&)>& visit) {
   for (const auto& shard : shards_) {
     const std::lock_guard lock{shard->mutex};
-    for (SlotId id = 0; id < shard->slots_end(); ++id) {
-      if (!shard->in_use(id)) continue;
-      const Slot& slot = shard->slot(id);
-      visit({shard->meta_of(slot), BlockRef::share(slot.block)});
-    }
+    shard->visit_all([&](const Meta& meta, Block* block) { visit({meta, BlockRef::share(block)}); });
   }
 }
 
 std::optional<Outgoing> Store::peek(KeyHash key_hash) {
   Shard& shard = *shards_[shard_of(key_hash)];
   const std::lock_guard lock{shard.mutex};
-  const SlotId id = shard.find(key_hash);
-  if (id == no_slot) return std::nullopt;
-  return Outgoing{shard.meta_of(shard.slot(id)), BlockRef::share(shard.slot(id).block)};
+  const auto known = shard.known(key_hash, shard.find(key_hash));
+  if (!known) return std::nullopt;
+  return Outgoing{known->meta, BlockRef::share(known->block)};
 }
 
 bool Store::serves(const Outgoing& held, WallMs wall) {

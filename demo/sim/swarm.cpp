@@ -49,6 +49,8 @@ Tally tally_of(Cluster& cluster) {
               {"values turned away", s.turned_away},
               {"expirations", s.expirations},
               {"stubs dropped (floors raised)", s.stubs_dropped},
+              {"stubs packed", s.stubs_packed_ever},
+              {"stubs packed that got their value back", s.stubs_unpacked_ever},
               {"loads refused", cluster.users().loads_refused()},
               {"writes lost with their node", cluster.checker().history().lost()}};
   for (std::size_t i = 0; i < Nemesis::kinds; ++i)

@@ -104,6 +104,50 @@ TEST_CASE("ring: one without room keeps nothing", "[ring]") {
   REQUIRE_FALSE(r.ring.overran(head));
 }
 
+TEST_CASE("ring: the events of a slot that is given up name its key, a few at a time", "[ring]") {
+  Ring r{16};
+  const SlotId a = r.slot();
+  const SlotId b = r.slot();
+  const KeyHash hash{0xfedcba9876543210};
+  r.slots[a].hash = hash;
+  const auto first = r.push(a, true);
+  const auto other = r.push(b, true);
+  r.push(a, false);
+  const auto last = r.push(a, true);
+  REQUIRE_FALSE(r.ring.name_by_key(r.slots[a], a, 1));
+  REQUIRE(r.ring.at(last).by_key);
+  REQUIRE_FALSE(r.ring.at(first).by_key);
+  REQUIRE_FALSE(r.ring.name_by_key(r.slots[a], a, 1));
+  const auto meanwhile = r.push(a, false);
+  REQUIRE(r.ring.name_by_key(r.slots[a], a, 2));
+  for (const auto sequence : {first, first + 2, last, meanwhile}) {
+    const auto& event = r.ring.at(sequence);
+    REQUIRE(event.by_key);
+    REQUIRE((event.own != 0) == (sequence == first || sequence == last));
+    REQUIRE(event.hash(3) == hash);
+    REQUIRE_FALSE(r.ring.repeats(meanwhile, first, false));
+  }
+  REQUIRE(r.ring.at(other).slot == b);
+  // Nor does it have a part in those of who gets the slot next.
+  r.slots.release(a);
+  const SlotId again = r.slot();
+  REQUIRE(again == a);
+  const auto next = r.push(again, true);
+  r.ring.mark_dropped(r.slots[again], again);
+  REQUIRE(r.ring.at(next).slot == ChangeRing::dropped);
+  REQUIRE(r.ring.at(last).hash(3) == hash);
+}
+
+TEST_CASE("ring: a key without a slot can be queued", "[ring]") {
+  Ring r{4};
+  const auto sequence = r.ring.head();
+  r.ring.push(KeyHash{0x4000000000000007}, false);
+  REQUIRE(r.ring.head() == sequence + 1);
+  REQUIRE(r.ring.at(sequence).by_key);
+  REQUIRE_FALSE(r.ring.at(sequence).own);
+  REQUIRE(r.ring.at(sequence).hash(1) == KeyHash{0x4000000000000007});
+}
+
 /// What a ring of unbounded memory would know.
 struct RingModel {
   struct Entry {

@@ -216,6 +216,27 @@ TEST_CASE("log: it stays sorted under interleaved runs, and finds the first abov
   }
 }
 
+TEST_CASE("log: it stays sorted when it is long, whatever order it grows and shrinks in", "[lists]") {
+  for (std::uint64_t seed = 0; seed < 12; ++seed) {
+    INFO("seed " << seed);
+    Random random{seed};
+    LogPair pair;
+    std::uint64_t next = 1;
+    for (int step = 0; step < 12'000; ++step) {
+      // Written in order, some of it again; then much comes back from long ago.
+      const bool in_order = step < 4'000 || (step / 1'000) % 2 == 0;
+      if (pair.model.size() > 3'000 || (!pair.model.empty() && random.one_in(3))) {
+        auto it = pair.model.lower_bound(random.below(next));
+        pair.remove(it == pair.model.end() ? pair.model.begin() : it);
+      } else {
+        pair.insert(in_order ? next += random.below(3) : 1 + random.below(next));
+      }
+      REQUIRE(pair.agrees_above(random.below(next + 2)));
+      if (step % 1'000 == 999) REQUIRE(pair.agrees());
+    }
+  }
+}
+
 TEST_CASE("log: a floor only rises", "[lists]") {
   OriginLog log{Origin{1}};
   REQUIRE(log.raise_floor(hlc(5)));

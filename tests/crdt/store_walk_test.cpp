@@ -19,7 +19,8 @@ struct Stream {
     StoreOptions options{.capacity_bytes = 64 * 1024, .shards = std::size_t{1} << random.below(3)};
     if (random.one_in(2)) options.capacity_entries = 10 + random.below(30);
     if (random.one_in(2)) options.stub_slots = 4 + random.below(40);
-    options.stub_age_min = Ms{random.one_in(2) ? 0 : 20};
+    const Ms ages[] = {Ms{0}, Ms{20}, Ms{1'000}};
+    options.stub_age_min = ages[random.below(3)];
     return options;
   }
 
@@ -40,8 +41,12 @@ struct Stream {
     } else if (what < 36) {
       const Stamp as_of = store.begin_load(at(now));
       if (const auto by = store.finish_load(key, "v", ttl, as_of, at(now))) note_own(key, *by, as_of.hlc);
-    } else if (what < 38) {
+    } else if (what < 37) {
       store.sweep(30, at(now));
+    } else if (what < 38) {
+      // A value is fetched.
+      const auto held = store.peek(store.hash(key));
+      if (held) (void)store.revive({held->meta, true, key, "v"}, {}, at(now));
     } else if (random.one_in(10)) {
       own[clear_hash] = {store.clear(at(now)).stamp.hlc, self};
     }
@@ -140,7 +145,9 @@ bool drain_pass(Stream& s, RingCursor& cursor, Changes which) {
       drained = s.store.drain(shard, cursor, which, bytes, sent);
       s.check_and_receive(sent);
       if (drained == Drained::lost) return false;
-      const bool remembers = pass_begin[shard] + limits::ring_events_min >= s.store.head(shard);
+      // A key has been forgotten to be sent once its stub was packed.
+      const bool remembers = pass_begin[shard] + limits::ring_events_min >= s.store.head(shard) &&
+                             s.store.stats().stubs_packed_ever == 0;
       for (const Outgoing& each : sent) REQUIRE((sent_once.insert(each.meta.hash).second || !remembers));
       for (std::uint64_t i = s.random.below(4); i > 0; --i) s.step();
     }

@@ -1,0 +1,107 @@
+// crdt/shard_stubs.cpp – a shard's stubs: packing and unpacking them, and dropping what is over the budget.
+#include <algorithm>
+
+#include "crdt/shard.hpp"
+
+namespace geolru::crdt {
+namespace {
+
+/// Events of one stub that are rewritten in one call.
+constexpr std::size_t events_per_call = 64;
+
+}  // namespace
+
+Hlc Shard::oldest_stub() const {
+  const Hlc oldest = packed_.size() == 0 ? Hlc{} : packed_.oldest().stamp;
+  if (stubs_.top() == no_slot) return oldest;
+  const Hlc in_slot = slots_[stubs_.top()].stamp;
+  return packed_.size() == 0 ? in_slot : std::min(in_slot, oldest);
+}
+
+Hlc Shard::trim_stubs(WallMs now, std::size_t packs) {
+  for (; packs > 0 && may_pack(now) && pack_oldest(); --packs) {
+  }
+  Hlc highest;
+  while (stub_bytes() > budget_.bytes || stubs() > budget_.count) {
+    if (stub_bytes() > budget_.bytes && may_pack(now) && pack_oldest()) continue;
+    const Hlc oldest = oldest_stub();
+    if (oldest.is_zero()) break;
+    if (oldest.ms() + budget_.age_min > now && stub_bytes() <= budget_.bytes_hard) break;
+    drop_oldest_stub();
+    highest = std::max(highest, oldest);
+  }
+  return highest;
+}
+
+bool Shard::may_pack(WallMs now) const {
+  return budget_.packs && stubs_.top() != no_slot &&
+         slots_[stubs_.top()].stamp.ms() + budget_.age_min <= now && packed_.has_room();
+}
+
+/// Packs the oldest stub that has a slot. False if links may have to be told of so many of its changes that this is
+/// left unfinished: the next call goes on.
+bool Shard::pack_oldest() {
+  const SlotId id = stubs_.top();
+  Slot& slot = slots_[id];
+  if (!ring_.name_by_key(slot, id, events_per_call)) return false;
+  const StubRecord stub{.hash = slot.hash,
+                        .stamp = slot.stamp,
+                        .as_of = slot.as_of,
+                        .ttl_ms = slot.ttl_ms,
+                        .log = slot.log,
+                        .deleted = slot.deleted,
+                        .came = slot.came,
+                        .lack = slot.lack,
+                        .came_after = slot.came_after};
+  const std::vector<Walk*> walks = walks_to_visit(slot);
+  packed_.insert(stub);
+  logs_[stub.log].note_packed(stub.stamp);
+  free_slot(id);
+  moved_to(walks, stub);
+  ++packings;
+  return true;
+}
+
+/// Gives a packed stub a slot again.
+SlotId Shard::unpack(const StubRecord& stub) {
+  const SlotId id = add_slot(stub.hash);
+  const std::vector<Walk*> walks = walks_to_visit(stub);
+  fill(id, stub);
+  erase_packed(stub);
+  stubs_.push(slots_, id);
+  moved_to(walks, slots_[id]);
+  ++unpackings;
+  return id;
+}
+
+void Shard::erase_packed(const StubRecord& stub) {
+  packed_.erase(stub.key());
+  logs_[stub.log].note_unpacked();
+}
+
+void Shard::drop_oldest_stub() {
+  ++stubs_dropped;
+  const SlotId id = stubs_.top();
+  if (packed_.size() != 0) {
+    const StubRecord stub = packed_.oldest();
+    if (id == no_slot || stub.stamp <= slots_[id].stamp) {
+      tell_walks_of_drop(stub);
+      return erase_packed(stub);  // a link that has yet to send it will not find it
+    }
+  }
+  tell_walks_of_drop(slots_[id]);
+  ring_.mark_dropped(slots_[id], id);
+  free_slot(id);
+}
+
+void Shard::tell_walks_of_drop(const auto& held) {
+  OriginLog& log = logs_[held.log];
+  log.raise_floor(held.stamp);
+  for (Walk& walk : walks_) {
+    const bool unsent =
+        !is_visited(walk, held) || std::ranges::find(walk.moved, held.hash) != walk.moved.end();
+    if (unsent && walk.wants(held, log.origin())) raise_stamp(walk.missed, log.origin(), held.stamp);
+  }
+}
+
+}  // namespace geolru::crdt
