@@ -48,6 +48,11 @@ inline constexpr std::size_t fetches_max = 4096;
 inline constexpr std::size_t fetch_asks_max = 8;
 inline constexpr Ms fetch_timeout_max{60'000};
 
+// Audits.
+/// Slots that one audit compares, about, and as many in each part whose versions are listed when its sums differ.
+inline constexpr std::size_t audit_slots_target = 16 * 1024;
+inline constexpr std::size_t audit_part_slots_target = 64;
+
 /// Refused writes that are remembered for who asks why a key is missing.
 inline constexpr std::size_t refusals_max = 64;
 

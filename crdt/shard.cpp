@@ -214,6 +214,17 @@ bool Shard::forget_past_retention(WallMs now, Ms retention, std::size_t& slots) 
   return true;
 }
 
+bool Shard::lose(KeyHash hash) {
+  if (const SlotId id = find(hash); id != no_slot) {
+    ring_.mark_forgotten(slots_[id], id);
+    free_slot(id);
+    return true;
+  }
+  const auto stub = packed_.find(hash);
+  if (stub) erase_packed(*stub);
+  return stub.has_value();
+}
+
 void Shard::forget_everything() {
   for (SlotId id = 0; id < slots_.end(); ++id) {
     if (!slots_.in_use(id)) continue;

@@ -106,6 +106,8 @@ class Shard {
   /// Forgets slots past retention and takes expired or cleared values away, looking at no more than
   /// `slots` slots. True when it has been all round.
   bool sweep(WallMs now, Ms retention, std::size_t slots);
+  /// Drops what is held of a key and leaves no floor, as only a bug would. False if that is nothing.
+  bool lose(KeyHash hash);
   /// Forgets every slot, floor and clear. No walk is under way.
   void forget_everything();
   /// Notes a clear. True if it is later than the ones before.
@@ -136,6 +138,27 @@ class Shard {
       if (slots_.in_use(id)) visit(meta_of(slots_[id]), slots_[id].block);
     }
     packed_.visit({}, [&](const StubRecord& stub) { return visit(meta_of(stub), nullptr), true; });
+  }
+  /// Where a scan is: all slots come first, then the packed stubs.
+  struct Scan {
+    SlotId slot = 0;
+    StubKey packed;
+  };
+  /// Calls `visit(meta)` for the next `count` of all that is held. True when it has been through.
+  template <typename Visit>
+  bool scan(Scan& at, std::size_t count, Visit visit) const {
+    for (; at.slot < slots_.end(); ++at.slot) {
+      if (count-- == 0) return false;
+      if (slots_.in_use(at.slot)) visit(meta_of(slots_[at.slot]));
+    }
+    bool is_through = true;
+    packed_.visit(at.packed, [&](const StubRecord& stub) {
+      at.packed = stub.key();
+      is_through = count-- != 0;
+      if (is_through) visit(meta_of(stub));
+      return is_through;
+    });
+    return is_through;
   }
   /// Calls `visit(meta)` for what is held of one origin above a stamp, in no order. Cheap where there is little, and
   /// nothing old.

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "crdt/account.hpp"
+#include "crdt/audit.hpp"
 #include "crdt/clock.hpp"
 #include "crdt/limits.hpp"
 #include "crdt/register.hpp"
@@ -111,13 +112,6 @@ struct StoreStats {
   WallMs horizon{};                       ///< Stamp time of the oldest stub; the epoch when there is none.
 };
 
-/// Order-independent sum, mod 2^128, of a keyed hash of each slot's (key hash, version).
-struct Fingerprint {
-  std::uint64_t high = 0, low = 0;
-  std::uint64_t slots = 0;
-  friend bool operator==(const Fingerprint&, const Fingerprint&) = default;
-};
-
 class Store {
  public:
   Store(const StoreOptions& options, Origin self);
@@ -209,6 +203,12 @@ class Store {
   [[nodiscard]] Fingerprint tail_fingerprint(Origin origin, Hlc above);
   /// Over the slots of origins in `up_to` stamped above `above` (by origin) and at most `up_to`.
   [[nodiscard]] Fingerprint fingerprint(const Stamps& above, const Stamps& up_to, std::uint64_t key);
+  /// The sums of the parts of `range`. Some slots at a time, so what changes meanwhile may be missed or met twice.
+  [[nodiscard]] std::vector<Fingerprint> fingerprints(const AuditRange& range, std::uint64_t key);
+  /// The registers in those parts of `range`, without their values; no more than `most` of them.
+  [[nodiscard]] std::vector<Outgoing> versions(const AuditRange& range, const Parts& parts, std::size_t most);
+  /// Forgets a slot without a trace, as only a bug would: what audits are tried with. False if there is none.
+  bool lose(KeyHash hash);
   /// Calls `visit` for every slot, each shard under its lock: `visit` must be quick and not call back.
   void for_each(const std::function<void(const Outgoing&)>& visit);
   /// The register held for a key's hash, served or not.
@@ -237,6 +237,8 @@ class Store {
   void note_floor(Hlc floor);
   bool note_change(std::size_t shard);
   void spread_clear(Version version);
+  template <typename Visit>
+  void for_each_in(const AuditRange& range, Visit visit);
 
   StoreOptions options_;
   unsigned shard_shift_ = 63;

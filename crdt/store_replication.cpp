@@ -1,9 +1,6 @@
 // crdt/store_replication.cpp – what the engine does with the store: merging, walks, drains, floors.
 #include <algorithm>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "crdt/shard.hpp"
 #include "crdt/store.hpp"
 #include "crdt/store_hold.hpp"
@@ -19,15 +16,6 @@ Incoming as_incoming(const Meta& meta, const Block* block) {
     held.value = block->value();
   }
   return held;
-}
-
-void add(Fingerprint& sum, const Meta& meta, std::uint64_t key) {
-  const std::uint64_t words[3] = {static_cast<std::uint64_t>(meta.hash), meta.as_of.raw,
-                                  static_cast<std::uint64_t>(meta.stamp.origin)};
-  const XXH128_hash_t hash = XXH3_128bits_withSeed(words, sizeof words, key);
-  sum.low += hash.low64;
-  sum.high += hash.high64 + (sum.low < hash.low64 ? 1 : 0);
-  ++sum.slots;
 }
 
 }  // namespace
@@ -230,7 +218,7 @@ Fingerprint Store::tail_fingerprint(Origin origin, Hlc above) {
   Fingerprint sum;
   for (const auto& shard : shards_) {
     const std::lock_guard lock{shard->mutex};
-    shard->visit_log(origin, above, [&](const Meta& meta) { add(sum, meta, 0); });
+    shard->visit_log(origin, above, [&](const Meta& meta) { sum.add(meta, 0); });
   }
   return sum;
 }
@@ -242,7 +230,7 @@ Fingerprint Store::fingerprint(const Stamps& above, const Stamps& up_to, std::ui
     shard->visit_all([&](const Meta& meta, Block*) {
       const Stamp& stamp = meta.stamp;
       if (stamp.hlc <= find_stamp(above, stamp.origin) || stamp.hlc > find_stamp(up_to, stamp.origin)) return;
-      add(sum, meta, key);
+      sum.add(meta, key);
     });
   }
   return sum;

@@ -22,6 +22,8 @@ Engine::State::State(EngineOptions engine_options, crdt::Store& engine_store, No
   write_self(now, false);
   next_round = now.steady;
   next_gossip = now.steady + options.gossip_interval;
+  next_audit = now.steady + static_cast<int>(random.below(timing::audit_rounds)) * options.gossip_interval;
+  next_slice = static_cast<std::uint32_t>(random.next());
 }
 
 void Engine::resolved(Now now, const std::string& seed, const std::vector<Address>& addresses,
@@ -261,6 +263,8 @@ void Engine::State::gossip(Now now) {
     (link.peer.region == options.region ? near : far).push_back(id);
   }
   // Usually in its own region, sometimes in another; a node that has yet to catch up asks instead.
+  audit_again(now);
+  if (now.steady >= next_audit) audit(now);
   const bool goes_far = near.empty() || (!far.empty() && random.below(5) == 0);
   const std::vector<LinkId>& peers = goes_far ? far : near;
   if (peers.empty() || (!ever_caught_up && links.size() > 1)) return;
@@ -310,6 +314,7 @@ void Engine::State::forget_link(Now now, LinkId id, bool refused) {
   if (it == links.end()) return;
   abandon_walk(it->second);
   forget_asks(id);
+  doubts.erase(id);
   if (resync && resync->with == id) abandon_resync();
   dialer.ended(now.steady, id, refused);
   ingresses.failed(it->second.is_established() ? it->second.peer.origin : it->second.expected, now.steady);

@@ -1,7 +1,7 @@
 // gossip/engine_state.hpp – the inside of the engine, shared by its sources. Serialised by the engine's owner.
 // engine.cpp drives links and timers, handshake.cpp lets peers in, sender.cpp streams out, receiver.cpp takes
 // in, topology.cpp decides who streams to whom, skew_watch.cpp judges this clock, fetcher.cpp gets values from peers that
-// hold them, views.cpp answers questions.
+// hold them, auditor.cpp compares what is held, views.cpp answers questions.
 #pragma once
 
 #include <string>
@@ -43,6 +43,9 @@ inline constexpr Ms unneeded_max{5'000};   // then a link that nobody streams on
 inline constexpr Ms unwanted_wait{5'000};  // before an address is looked at again
 inline constexpr Ms long_list_wait{50};    // between two tellings of many members
 inline constexpr Ms rows_linger{10'000};   // rows outlive what they speak of, whatever the clocks
+inline constexpr int audit_rounds = 10;    // rounds of gossip between two audits
+inline constexpr Ms audit_settle{2'000};   // younger writes may yet be under way
+inline constexpr Ms audits_apart{200};     // as often a peer's are answered
 }  // namespace timing
 
 struct Engine::State {
@@ -106,6 +109,7 @@ struct Engine::State {
 
   // -- views.cpp -------------------------------------------------------------------------------------
   [[nodiscard]] std::optional<Ms> lag_of(Now now, Origin origin) const;
+  [[nodiscard]] bool is_silent(Now now, Origin origin) const;
 
   // -- skew_watch.cpp --------------------------------------------------------------------------------
   void watch_clock(Now now);
@@ -152,6 +156,8 @@ struct Engine::State {
   void end_resync(Now now, Link& link, const Close& close);
   void abandon_resync();
   [[nodiscard]] crdt::ApplyRules rules_for(const Link& link, bool confirms);
+  [[nodiscard]] crdt::Applied take(const Link& link, const crdt::Incoming& record, crdt::AdmittedHlc admitted,
+                                   crdt::ApplyRules& rules, WallMs wall);
 
   // -- fetcher.cpp -----------------------------------------------------------------------------------
   void fetch(Now now, std::span<const crdt::KeyHash> hashes);
@@ -163,6 +169,23 @@ struct Engine::State {
   void ask_next(Now now, crdt::KeyHash hash, Fetching& fetching);
   void send_asks();
   void end_fetch(crdt::KeyHash hash, bool found);
+
+  // -- auditor.cpp -----------------------------------------------------------------------------------
+  /// Parts that differed in a peer's audit.
+  struct Doubt {
+    crdt::AuditRange range;
+    crdt::Parts parts;
+  };
+  [[nodiscard]] std::optional<crdt::AuditRange> settled_with(Now now, const Link& link);
+  [[nodiscard]] bool may_compare(Now now, const crdt::AuditRange& range);
+  void audit(Now now);
+  void audit_again(Now now);
+  void send_audit(Link& link, const crdt::AuditRange& range, crdt::Parts parts, bool again);
+  void send_versions(Link& link, const crdt::AuditRange& range, const crdt::Parts& parts, bool answer);
+  void on_audit(Now now, Link& link, const Audit& audit);
+  void on_versions(Now now, Link& link, const ReceivedVersions& versions);
+  void mend(Now now, Link& link, const std::vector<crdt::Incoming>& records);
+  [[nodiscard]] bool lacks(Now now, const crdt::Meta& meta);
 
   EngineOptions options;
   crdt::Store& store;
@@ -189,6 +212,7 @@ struct Engine::State {
   } round;
   SteadyMs next_round{};
   SteadyMs next_gossip{};
+  SteadyMs next_audit{};
   SteadyMs next_self{};
   SteadyMs next_long_list{};  // when a large cluster's members may be told once more
   SteadyMs next_stranger{};   // when one more seed is dialled of whom nothing is known
@@ -196,6 +220,9 @@ struct Engine::State {
   std::map<crdt::KeyHash, Fetching> fetching;
   std::map<LinkId, std::vector<Wanted>> asks;  // chosen and not yet sent
   SteadyMs fetches_due = SteadyMs::max();      // when one of `fetching` is to be looked at
+
+  std::map<LinkId, Doubt> doubts;  // Invariant: of links.
+  std::uint32_t next_slice = 0;
 
   std::deque<Refusal> refusals;  // the last of each key
 

@@ -95,26 +95,32 @@ void Engine::State::forget_asks(LinkId gone) {
   }
 }
 
+/// What a register without a value is not.
+static bool has_value(const crdt::Outgoing& record) { return static_cast<bool>(record.block); }
+
 void Engine::State::on_fetch(Now now, Link& link, const Fetch& fetch) {
   if (link.unsent >= limits::link_window_bytes) return;  // a peer that does not read is not answered, either
-  Fetched answer;
+  Fetched answer{.whole = fetch.whole};
   std::size_t bytes = 0;
   const auto flush = [&] {
-    stats.values_out_by_fetch += answer.records.size();
+    (fetch.whole ? stats.values_out_by_anti_entropy : stats.values_out_by_fetch) +=
+        static_cast<std::uint64_t>(std::ranges::count_if(answer.records, has_value));
     send(link, answer);
-    answer = {};
+    answer = {.whole = fetch.whole};
     bytes = 0;
   };
   for (const Wanted& wanted : fetch.wanted) {
     // What a wrong clock wrote goes to nobody; and nobody gets more than a window at once.
     std::optional<crdt::Outgoing> held;
     if (!silent && link.unsent + bytes < limits::link_window_bytes) held = store.peek(wanted.hash);
-    const bool is_it = held && held->meta.version() == wanted.version && store.serves(*held, now.wall);
-    if (!is_it) {
+    const bool is_it = held && held->meta.version() == wanted.version;
+    const bool is_served = is_it && store.serves(*held, now.wall);
+    if (!is_it || !(is_served || fetch.whole)) {
       answer.missing.push_back(wanted.hash);
       continue;
     }
-    bytes += held->block->key().size() + held->block->value().size();
+    if (!is_served) held->block = {};
+    if (held->block) bytes += held->block->key().size() + held->block->value().size();
     answer.records.push_back(std::move(*held));
     if (bytes >= limits::records_frame_bytes_target) flush();
   }
@@ -122,6 +128,7 @@ void Engine::State::on_fetch(Now now, Link& link, const Fetch& fetch) {
 }
 
 void Engine::State::on_fetched(Now now, Link& link, const ReceivedFetched& fetched) {
+  if (fetched.whole) return mend(now, link, fetched.records);
   // What nobody asked this peer for is ignored: it may answer after the fetch was given up.
   const auto answered = [&](crdt::KeyHash hash) -> Fetching* {
     const auto it = fetching.find(hash);

@@ -71,6 +71,7 @@ struct Link {
   Ms round_trip{};
   std::optional<Offset> offset;  // of the peer's wall clock
   bool peer_silent = false;      // it streams nothing to anybody
+  SteadyMs next_audit_taken{};   // earlier ones are ignored
 
   [[nodiscard]] bool is_established() const { return phase == Phase::established; }
 };

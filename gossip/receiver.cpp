@@ -28,6 +28,9 @@ void Engine::State::receive(Now now, Link& link, std::span<const std::byte> payl
   if (const auto* refused = std::get_if<Refused>(&message)) return on_refused(now, link, *refused);
   if (const auto* fetch = std::get_if<Fetch>(&message)) return on_fetch(now, link, *fetch);
   if (const auto* fetched = std::get_if<ReceivedFetched>(&message)) return on_fetched(now, link, *fetched);
+  if (const auto* audit = std::get_if<Audit>(&message)) return on_audit(now, link, *audit);
+  if (const auto* versions = std::get_if<ReceivedVersions>(&message))
+    return on_versions(now, link, *versions);
 }
 
 void Engine::State::on_digest(Now now, Link& link, const Digest& digest) {
@@ -115,6 +118,19 @@ crdt::ApplyRules Engine::State::rules_for(const Link& link, bool confirms) {
   return rules;
 }
 
+/// Merges a register, and makes the rules anew when they have grown old.
+crdt::Applied Engine::State::take(const Link& link, const crdt::Incoming& record, crdt::AdmittedHlc admitted,
+                                  crdt::ApplyRules& rules, WallMs wall) {
+  crdt::Applied applied = store.apply(record, admitted, rules, wall);
+  while (applied == crdt::Applied::outdated) {
+    const crdt::ApplyRules fresh = rules_for(link, rules.confirms);
+    rules.danger = fresh.danger;
+    rules.floors_revision = fresh.floors_revision;
+    applied = store.apply(record, admitted, rules, wall);
+  }
+  return applied;
+}
+
 void Engine::State::on_records(Now now, Link& link, const ReceivedRecords& received) {
   if (skips(link, received.stream)) return;
   link.in_stream = received.stream;
@@ -138,12 +154,7 @@ void Engine::State::on_records(Now now, Link& link, const ReceivedRecords& recei
       return;
     }
     rules.came = came;
-    crdt::Applied applied = store.apply(record, *admitted, rules, now.wall);
-    while (applied == crdt::Applied::outdated) {
-      rules = rules_for(link, confirms);
-      rules.came = came;
-      applied = store.apply(record, *admitted, rules, now.wall);
-    }
+    const crdt::Applied applied = take(link, record, *admitted, rules, now.wall);
     const bool is_news = applied == crdt::Applied::stored || applied == crdt::Applied::stubbed;
     if (is_news && stamp.origin == self() && stamp.hlc > crdt::find_stamp(floors(), self())) {
       begin_life(now, "somebody else writes as this origin", Keep::everything);

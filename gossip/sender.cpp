@@ -184,7 +184,7 @@ void Engine::State::finish_walk(Now now, Link& link) {
   }
   link.tails_sent.clear();
   for (const auto& [origin, closed] : link.walk_closes) {
-    if (origin == self() || knowledge.silent_for(origin, now.steady) < timing::suspect_after) continue;
+    if (!is_silent(now, origin)) continue;
     if (const auto tail = store.tail_fingerprint(origin, closed); tail.slots != 0)
       link.tails_sent[origin] = tail;
   }
@@ -284,13 +284,11 @@ void Engine::State::consider_offer(Now now, Link& link) {
     const Hlc theirs = crdt::find_stamp(link.peer_closed, origin);
     const bool is_streamed = origin == self() && link.out == Link::Out::live;
     if (origin == link.peer.origin || is_streamed) continue;
-    const bool is_silent =
-        origin != self() && knowledge.silent_for(origin, now.steady) >= timing::suspect_after;
-    const bool lags =
-        closed > theirs && (is_silent || closed.ms() - theirs.ms() > timing::lag_worth_offering);
+    const bool is_quiet = is_silent(now, origin);
+    const bool lags = closed > theirs && (is_quiet || closed.ms() - theirs.ms() > timing::lag_worth_offering);
     // What a silent origin wrote beyond its last close nobody can close: it is passed on once per link.
     bool has_tail = false;
-    if (is_silent && !lags) {
+    if (is_quiet && !lags) {
       const auto tail = store.tail_fingerprint(origin, closed);
       has_tail = tail.slots != 0 && link.tails_sent[origin] != tail;
     }

@@ -21,6 +21,11 @@ std::optional<Ms> Engine::State::lag_of(Now now, Origin origin) const {
   return std::max(store.clock().now(now.wall) - closed.ms(), Ms{0});
 }
 
+/// Nothing was heard of its writes for a while.
+bool Engine::State::is_silent(Now now, Origin origin) const {
+  return origin != self() && knowledge.silent_for(origin, now.steady) >= timing::suspect_after;
+}
+
 std::vector<MemberView> Engine::members(Now now) const {
   const State& s = *state_;
   std::vector<MemberView> views;

@@ -78,6 +78,8 @@ void add(Stats& stats, const gossip::EngineStats& engine) {
   stats.fetches = engine.fetches;
   stats.fetches_found = engine.fetches_found;
   stats.values_out_by_fetch = engine.values_out_by_fetch;
+  stats.audits = engine.audits;
+  stats.audit_repairs = engine.audit_repairs;
   stats.clock_outlier_times = engine.clock_outlier_times;
 }
 

@@ -112,6 +112,8 @@ Json stats(Node& node, const Arguments&) {
           {"fetches", s.fetches},
           {"fetches_found", s.fetches_found},
           {"values_out_by_fetch", s.values_out_by_fetch},
+          {"audits", s.audits},
+          {"audit_repairs", s.audit_repairs},
           {"clock_outlier_times", s.clock_outlier_times},
           {"clock_offset_ms", s.clock_offset.count()},
           {"clock_is_wrong", s.clock_is_wrong}};

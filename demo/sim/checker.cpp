@@ -92,6 +92,7 @@ void Checker::stepped(NodeId node) {
   ++checks_;
   check_clock(node, view);
   check_life(node, view);
+  check_audits(node, view);
   std::sort(view.touched.begin(), view.touched.end());
   view.touched.erase(std::unique(view.touched.begin(), view.touched.end()), view.touched.end());
   for (KeyHash hash : view.touched) check_key(node, view, hash);
@@ -127,9 +128,17 @@ void Checker::check_life(NodeId node, NodeView& view) {
     anew.own = view.own;
     anew.clock = view.clock;
     anew.lives_from_nothing = from_nothing;
+    anew.repairs_expected = view.repairs_expected;
     view = std::move(anew);
   }
   write_off(std::nullopt);
+}
+
+/// What audits find missing was closed over and not held.
+void Checker::check_audits(NodeId node, const NodeView& view) const {
+  const std::uint64_t repairs = world_.engine(node).stats().audit_repairs;
+  if (repairs > view.repairs_expected)
+    fail("Audit", node, "it found " + std::to_string(repairs) + " slots missing for no reason");
 }
 
 void Checker::check_closed(NodeId node, NodeView& view) {

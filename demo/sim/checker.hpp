@@ -50,6 +50,9 @@ class Checker final : public Watcher {
   [[nodiscard]] const History& history() const { return history_; }
   [[nodiscard]] std::uint64_t checks() const { return checks_; }
 
+  /// This node is made to lack a slot: an audit may find that.
+  void expect_repair(NodeId node) { ++views_[node].repairs_expected; }
+
   /// Throws a Violation with the seed, the time and the replay command.
   [[noreturn]] void fail(const std::string& rule, NodeId node, const std::string& what) const;
   [[nodiscard]] std::string describe(NodeId node, KeyId key) const;
@@ -63,12 +66,13 @@ class Checker final : public Watcher {
     Hlc clock;
     std::vector<Origin> own;  // its origins, in this life
     Us looked_at_everything{0};
-    std::uint64_t refused = 0;
+    std::uint64_t repairs_expected = 0;
     std::uint64_t lives_from_nothing = 0;
   };
 
   [[nodiscard]] std::string text(const Write& write) const;
   void check_clock(NodeId node, NodeView& view);
+  void check_audits(NodeId node, const NodeView& view) const;
   void check_life(NodeId node, NodeView& view);
   void check_closed(NodeId node, NodeView& view);
   void check_key(NodeId node, NodeView& view, KeyHash hash);

@@ -93,4 +93,61 @@ void Cluster::falls_quiet_for(Us time) {
   checker_->fail("Quiet", 0, "anti-entropy goes on sending values after agreement");
 }
 
+Hlc Cluster::latest_floor() {
+  Hlc latest;
+  for (NodeId node = 0; node < world_->size(); ++node) {
+    if (!world_->up(node)) continue;
+    for (const auto& [origin, floor] : world_->store(node).floors()) latest = std::max(latest, floor);
+  }
+  return latest;
+}
+
+/// What audits look at, and will for as long as that, and somebody else holds as well.
+std::vector<Cluster::Loss> Cluster::slots_to_lose(Us time) {
+  const Hlc floor = latest_floor();
+  const WallMs until = world_->true_wall() + std::chrono::ceil<Ms>(time);
+  std::vector<Loss> losses;
+  for (NodeId node = 0; node < world_->size(); ++node) {
+    if (!world_->up(node)) continue;
+    world_->store(node).for_each([&](const crdt::Outgoing& slot) {
+      const bool is_closed =
+          slot.meta.stamp.hlc <= crdt::find_stamp(world_->engine(node).closed(), slot.meta.stamp.origin);
+      if (is_closed && slot.meta.as_of > floor && slot.meta.as_of.ms() + faults_.max_ttl > until)
+        losses.push_back({node, slot});
+    });
+  }
+  std::erase_if(losses, [&](const Loss& loss) {
+    for (NodeId node = 0; node < world_->size(); ++node) {
+      if (node == loss.node || !world_->up(node)) continue;
+      const auto held = world_->store(node).peek(loss.slot.meta.hash);
+      if (held && held->meta.version() == loss.slot.meta.version()) return false;
+    }
+    return true;
+  });
+  return losses;
+}
+
+void Cluster::loses_and_mends(unsigned slots) {
+  // An audit takes two rounds of gossip to make sure, and any one may meet a peer that cannot compare just now.
+  const Us patience = Us{faults_.gossip_interval} * 600;
+  Random random{faults_.seed};
+  for (unsigned i = 0; i < slots; ++i) {
+    const auto losses = slots_to_lose(patience * 2);
+    if (losses.empty()) return;
+    const Loss& loss = losses[random.below(losses.size())];
+    const crdt::Meta& lost = loss.slot.meta;
+    world_->happened(world_->name(loss.node) + " loses a slot");
+    checker_->expect_repair(loss.node);
+    world_->store(loss.node).lose(lost.hash);
+    const auto is_back = [&] {
+      const auto held = world_->store(loss.node).peek(lost.hash);
+      return held && held->meta.version() >= lost.version();
+    };
+    for (const Us deadline = world_->now() + patience; world_->now() < deadline && !is_back();)
+      world_->events().run_until(world_->now() + 1s);
+    if (!is_back() && lost.as_of > latest_floor())
+      checker_->fail("Audit", loss.node, "a slot that was lost is not found");
+  }
+}
+
 }  // namespace geolru::sim

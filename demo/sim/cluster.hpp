@@ -34,6 +34,10 @@ class Cluster {
   /// once per link, and nothing else.
   void falls_quiet_for(Us time);
 
+  /// After agreement: so many slots vanish behind an engine's back, one after another. Throws a Violation if the
+  /// audits do not find and mend it.
+  void loses_and_mends(unsigned slots);
+
   [[nodiscard]] World& world() { return *world_; }
   [[nodiscard]] Checker& checker() { return *checker_; }
   [[nodiscard]] const Nemesis& nemesis() const { return *nemesis_; }
@@ -42,6 +46,13 @@ class Cluster {
   [[nodiscard]] const Faults& faults() const { return faults_; }
 
  private:
+  struct Loss {
+    NodeId node = 0;
+    crdt::Outgoing slot;
+  };
+  [[nodiscard]] std::vector<Loss> slots_to_lose(Us time);
+  [[nodiscard]] Hlc latest_floor();
+
   Faults faults_;
   std::unique_ptr<World> world_;
   std::unique_ptr<Checker> checker_;

@@ -100,6 +100,10 @@ Faults Faults::swarm(std::uint64_t seed) {
   trouble(f, r);
   grow(f, r);
   f.fetches = r.chance(600);
+  if (r.chance(250)) f.detours = 1 + static_cast<unsigned>(r.below(20));
+  if (r.chance(150)) f.floods = 1 + static_cast<unsigned>(r.below(10));
+  const bool is_audited = f.max_ttl >= Ms{60'000} && f.gossip_interval <= Ms{1'000};
+  if (r.chance(200) && is_audited) f.slots_lost = r.pick({1u, 2u, 3u});
   return f;
 }
 
@@ -133,6 +137,8 @@ constexpr std::array all_knobs{
     knob<&Faults::pauses>("pauses"),
     knob<&Faults::slow_readers>("slow_readers"),
     knob<&Faults::clock_changes>("clock_changes"),
+    knob<&Faults::detours>("detours"),
+    knob<&Faults::floods>("floods"),
     knob<&Faults::skew_max>("skew_ms"),
     knob<&Faults::jump_max>("jump_ms"),
     knob<&Faults::drift_ppm_max>("drift_ppm"),
@@ -155,6 +161,7 @@ constexpr std::array all_knobs{
     knob<&Faults::fetches>("fetches"),
     knob<&Faults::skewed_keys>("skewed_keys"),
     knob<&Faults::shards>("shards", 1),
+    knob<&Faults::slots_lost>("slots_lost"),
     knob<&Faults::records_lost>("records_lost"),
 };
 
@@ -219,6 +226,9 @@ std::string Faults::describe() const {
   add("pauses/min", pauses);
   add("slow readers/min", slow_readers);
   add("clock changes/min", clock_changes);
+  add("detours/min", detours);
+  add("floods/min", floods);
+  add("slots lost", slots_lost);
   add("skew ms", skew_max.count());
   add("jump ms", jump_max.count());
   add("drift ppm", drift_ppm_max);

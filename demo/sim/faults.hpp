@@ -53,6 +53,8 @@ struct Faults {
   // What goes wrong: events per minute of virtual time in the whole cluster.
   unsigned link_cuts = 0, one_way_cuts = 0, region_cuts = 0, resets = 0;
   unsigned crashes = 0, leaves = 0, pauses = 0, slow_readers = 0, clock_changes = 0;
+  unsigned detours = 0;  ///< One direction is slow for a while: what goes by other nodes overtakes it.
+  unsigned floods = 0;   ///< A node writes many keys at once, which press values and stubs out.
   Ms cut_max{8'000};
   Ms down_max{5'000};
   Ms pause_max{3'000};
@@ -61,6 +63,8 @@ struct Faults {
   int drift_ppm_max = 0;
 
   Us active_for{60'000'000};  ///< How long users and faults go on.
+  unsigned slots_lost =
+      0;  ///< After agreement: slots that vanish behind an engine's back, for audits to find.
   /// Per mille of the messages with registers that get lost while the closes after them arrive. No network does
   /// that: it shows that the checker notices.
   unsigned records_lost = 0;

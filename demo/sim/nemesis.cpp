@@ -7,9 +7,9 @@ Nemesis::Nemesis(World& world, const Faults& faults, std::uint64_t seed)
     : world_{world}, faults_{faults}, random_{seed} {}
 
 const char* Nemesis::name(std::size_t kind) {
-  static constexpr std::array<const char*, kinds> names{"link cuts", "one-way cuts", "region cuts",
-                                                        "resets",    "crashes",      "leaves",
-                                                        "pauses",    "slow readers", "clock changes"};
+  static constexpr std::array<const char*, kinds> names{
+      "link cuts", "one-way cuts", "region cuts",   "resets",  "crashes", "leaves",
+      "pauses",    "slow readers", "clock changes", "detours", "floods"};
   return names[kind];
 }
 
@@ -31,6 +31,8 @@ void Nemesis::run() {
   next(pause, f.pauses);
   next(slow_reader, f.slow_readers);
   next(clock, f.clock_changes);
+  next(detour, f.detours);
+  next(flood, f.floods);
 }
 
 void Nemesis::next(Kind kind, unsigned per_minute) {
@@ -61,6 +63,10 @@ void Nemesis::strike(Kind kind) {
       return stop(true);
     case clock:
       return set_clock(any_node());
+    case detour:
+      return delay_one_way();
+    case flood:
+      return write_many(any_node());
     case pause: {
       const NodeId node = any_node();
       world_.happened(world_.name(node) + " pauses");
@@ -130,6 +136,22 @@ void Nemesis::set_clock(NodeId node) {
   world_.happened(world_.name(node) + "'s clock is off by " + std::to_string(skew.count() / 1000) + " ms");
   world_.set_clock(node, skew,
                    static_cast<int>(random_.between(-faults_.drift_ppm_max, faults_.drift_ppm_max)));
+}
+
+void Nemesis::delay_one_way() {
+  const NodeId from = any_node();
+  const NodeId to = (from + 1 + random_.below(world_.size() - 1)) % world_.size();
+  const Us lag = up_to(Ms{2'000});
+  world_.happened(world_.name(from) + " -> " + world_.name(to) + " takes a detour");
+  world_.network().set_lag(from, to, lag);
+  later(up_to(faults_.cut_max), [this, from, to] { world_.network().set_lag(from, to, Us{0}); });
+}
+
+void Nemesis::write_many(NodeId node) {
+  constexpr unsigned keys = 48;
+  if (!world_.up(node) || world_.paused(node) || world_.leaving(node)) return;
+  world_.happened(world_.name(node) + " writes many keys at once");
+  for (unsigned i = 0; i < keys; ++i) world_.set(node, "f" + std::to_string(i), faults_.max_ttl);
 }
 
 void Nemesis::heal() {

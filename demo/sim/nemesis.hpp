@@ -26,6 +26,8 @@ class Nemesis {
     pause,
     slow_reader,
     clock,
+    detour,
+    flood,
     kinds
   };
   [[nodiscard]] static const char* name(std::size_t kind);
@@ -38,6 +40,8 @@ class Nemesis {
   void cut_region();
   void stop(bool politely);
   void set_clock(NodeId node);
+  void delay_one_way();
+  void write_many(NodeId node);
   [[nodiscard]] NodeId any_node() { return random_.below(world_.size()); }
   [[nodiscard]] Us up_to(Ms max) {
     return Us{1 + static_cast<std::int64_t>(random_.below(static_cast<std::uint64_t>(Us{max}.count())))};

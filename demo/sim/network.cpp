@@ -34,7 +34,9 @@ std::optional<NodeId> Network::peer(NodeId from, LinkId link) const {
 Us Network::delay(NodeId from, NodeId to) {
   const Us base = one_way(from, to);
   const auto jitter = static_cast<std::uint64_t>(base.count()) * options_.jitter_per_mille / 1000;
-  return base + Us{static_cast<std::int64_t>(random_.below(jitter + 1))};
+  const auto lag = lag_.find({from, to});
+  return base + Us{static_cast<std::int64_t>(random_.below(jitter + 1))} +
+         (lag == lag_.end() ? Us{0} : lag->second);
 }
 
 void Network::dial(NodeId from, LinkId link, const Address& to) {
@@ -227,7 +229,13 @@ void Network::heal(NodeId from, NodeId to) {
   }
 }
 
+void Network::set_lag(NodeId from, NodeId to, Us lag) {
+  lag_.erase({from, to});
+  if (lag > Us{0}) lag_.emplace(std::pair{from, to}, lag);
+}
+
 void Network::heal_all() {
+  lag_.clear();
   while (!cut_.empty()) heal(cut_.begin()->first, cut_.begin()->second);
 }
 

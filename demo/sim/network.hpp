@@ -66,6 +66,8 @@ class Network {
   void heal(NodeId from, NodeId to);
   void heal_all();
   [[nodiscard]] bool is_cut(NodeId from, NodeId to) const { return cut_.count({from, to}) != 0; }
+  /// Adds to the delay from `from` to `to`. Frames of one connection stay in order; others may overtake them.
+  void set_lag(NodeId from, NodeId to, Us lag);
   /// Resets the n-th open connection, counted round. False if there is none.
   bool reset_one(std::uint64_t n);
   /// A node has stopped. Its peers learn at once, or only when they say something to its next life.
@@ -131,6 +133,7 @@ class Network {
   Random random_;
   std::vector<std::size_t> region_, read_rate_;
   std::set<std::pair<NodeId, NodeId>> cut_;
+  std::map<std::pair<NodeId, NodeId>, Us> lag_;
   std::vector<std::unique_ptr<Connection>> connections_;  // null: over
   struct Place {
     ConnectionId id = 0;

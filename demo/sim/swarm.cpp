@@ -45,6 +45,9 @@ Tally tally_of(Cluster& cluster) {
               {"fetches", e.fetches},
               {"fetches that found", e.fetches_found},
               {"lives begun", e.lives},
+              {"audits", e.audits},
+              {"audited parts that differed twice", e.audit_parts_unequal},
+              {"slots lost and found by audits", e.audit_repairs},
               {"evictions", s.evictions},
               {"values turned away", s.turned_away},
               {"expirations", s.expirations},
@@ -153,6 +156,7 @@ Outcome run(const Faults& faults, const SeedOptions& options) {
       cluster.checker().fail("Agreement", 0, "still no agreement: " + cluster.disagreement());
     }
     cluster.falls_quiet_for(std::max(options.quiet_for, Us{cluster.faults().gossip_interval} * 6));
+    cluster.loses_and_mends(faults.slots_lost);
     if (const auto why = cluster.checker().disagreement())
       cluster.checker().fail("Agreement", 0, "lost again: " + *why);
     outcome.ok = true;

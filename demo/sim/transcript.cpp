@@ -136,12 +136,18 @@ std::string Transcript::describe(const gossip::Received& received) const {
            describe(m->records);
   }
   if (const auto* m = std::get_if<gossip::Fetch>(&received)) {
-    std::string text = "fetch";
+    std::string text = m->whole ? "fetch whole" : "fetch";
     for (const auto& wanted : m->wanted) text += ' ' + key(wanted.hash);
     return text;
   }
   if (const auto* m = std::get_if<gossip::ReceivedFetched>(&received))
     return "fetched:" + describe(m->records) + ' ' + std::to_string(m->missing.size()) + " missing";
+  if (const auto* m = std::get_if<gossip::Audit>(&received)) {
+    return std::string{m->again ? "audit again, " : "audit, "} + std::to_string(m->parts.size()) +
+           " parts from " + short_stamp(m->range.above) + " to " + short_stamp(m->range.up_to);
+  }
+  if (const auto* m = std::get_if<gossip::ReceivedVersions>(&received))
+    return "versions:" + describe(m->records);
   if (const auto* m = std::get_if<gossip::Digest>(&received)) return describe(*m);
   if (const auto* m = std::get_if<gossip::Close>(&received)) return describe(*m);
   if (const auto* m = std::get_if<gossip::Hello>(&received)) return "hello from " + origin(m->origin);

@@ -1,6 +1,7 @@
 // gossip/wire/decode.cpp – see codec.hpp. Hostile bytes: Cap'n Proto checks every pointer, this file every
 // meaning. What fails a check is thrown as Malformed and leaves decode() as Rejected.
 // Each pointer is followed once, so a traversal limit of the payload's own size stops aliased ones.
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <utility>
@@ -261,7 +262,7 @@ Fetch decode_one(schema::Fetch::Reader from) {
   const auto origins = from.getOrigins();
   require(hashes.size() <= limits::records_per_frame_max, "too many wishes");
   require(as_ofs.size() == hashes.size() && origins.size() == hashes.size(), "a column of another length");
-  Fetch to;
+  Fetch to{.whole = from.getWhole()};
   to.wanted.reserve(hashes.size());
   for (unsigned i = 0; i < hashes.size(); ++i)
     to.wanted.push_back({crdt::KeyHash{hashes[i]}, {Hlc{as_ofs[i]}, origin(origins[i])}});
@@ -271,11 +272,53 @@ Fetch decode_one(schema::Fetch::Reader from) {
 ReceivedFetched decode_one(schema::Fetched::Reader from, const DecodeRules& rules) {
   const auto missing = from.getMissing();
   require(missing.size() <= limits::records_per_frame_max, "too many answers");
-  ReceivedFetched to;
+  ReceivedFetched to{.whole = from.getWhole()};
   to.missing.reserve(missing.size());
   for (const std::uint64_t hash : missing) to.missing.push_back(crdt::KeyHash{hash});
   to.records = decode_one(from.getRecords(), rules).records;
-  for (const crdt::Incoming& record : to.records) require(record.has_value, "a value that is none");
+  for (const crdt::Incoming& record : to.records)
+    require(record.has_value || to.whole, "a value that is none");
+  return to;
+}
+
+crdt::AuditRange range(schema::AuditRange::Reader from) {
+  crdt::AuditRange to{.above = Hlc{from.getAbove()},
+                      .up_to = Hlc{from.getUpTo()},
+                      .slice_bits = from.getSliceBits(),
+                      .slice = from.getSlice(),
+                      .part_bits = from.getPartBits()};
+  require(
+      to.slice_bits <= crdt::AuditRange::slice_bits_max && to.part_bits <= crdt::AuditRange::part_bits_max,
+      "a range in too many pieces");
+  require(std::uint64_t{to.slice} >> to.slice_bits == 0, "a slice that is none");
+  return to;
+}
+
+crdt::Parts parts(capnp::List<std::uint16_t>::Reader from, const crdt::AuditRange& range) {
+  crdt::Parts to;
+  to.reserve(std::min<std::size_t>(from.size(), range.parts()));
+  for (const std::uint16_t part : from) {
+    require(part < range.parts() && (to.empty() || to.back() < part), "a part out of place");
+    to.push_back(part);
+  }
+  return to;
+}
+
+Audit decode_one(schema::Audit::Reader from) {
+  Audit to{.range = range(from.getRange()), .key = from.getKey(), .again = from.getAgain()};
+  to.parts = parts(from.getParts(), to.range);
+  const auto high = from.getSumsHigh();
+  const auto low = from.getSumsLow();
+  require(high.size() == to.parts.size() && low.size() == to.parts.size(), "a column of another length");
+  for (unsigned i = 0; i < high.size(); ++i) to.sums.push_back({.high = high[i], .low = low[i]});
+  return to;
+}
+
+ReceivedVersions decode_one(schema::Versions::Reader from, const DecodeRules& rules) {
+  ReceivedVersions to{.range = range(from.getRange()), .answer = from.getAnswer()};
+  to.parts = parts(from.getParts(), to.range);
+  to.records = decode_one(from.getRecords(), rules).records;
+  for (const crdt::Incoming& record : to.records) require(!record.has_value, "a value where none belongs");
   return to;
 }
 
@@ -299,6 +342,10 @@ Received decode_root(schema::Message::Reader root, const DecodeRules& rules) {
       return decode_one(root.getFetch());
     case schema::Message::FETCHED:
       return decode_one(root.getFetched(), rules);
+    case schema::Message::AUDIT:
+      return decode_one(root.getAudit());
+    case schema::Message::VERSIONS:
+      return decode_one(root.getVersions(), rules);
   }
   throw Malformed{"unknown message"};  // a newer node's
 }

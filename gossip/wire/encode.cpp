@@ -81,6 +81,24 @@ void fill_stamps(const Stamps& from, capnp::List<schema::OriginStamp>::Builder t
   }
 }
 
+/// A list of plain numbers, each made by `number` of an entry of `from`.
+template <typename Element, typename From, typename Number>
+void fill_numbers(typename capnp::List<Element>::Builder to, const From& from, Number number) {
+  Of<Element> column{to};
+  for (const auto& entry : from) column.add(number(entry));
+}
+
+void fill_range(const crdt::AuditRange& from, schema::AuditRange::Builder to) {
+  to.setAbove(from.above.raw);
+  to.setUpTo(from.up_to.raw);
+  to.setSlice(from.slice);
+  to.setSliceBits(static_cast<std::uint8_t>(from.slice_bits));
+  to.setPartBits(static_cast<std::uint8_t>(from.part_bits));
+}
+
+constexpr auto same = [](auto entry) { return entry; };
+constexpr auto to_number = [](crdt::KeyHash hash) { return static_cast<std::uint64_t>(hash); };
+
 /// A list of structs has a word of its own before them.
 template <typename Struct>
 std::size_t structs_words(std::size_t count) {
@@ -208,6 +226,7 @@ Frame encode_one(const Fetch& fetch) {
   return build(capnp::sizeInWords<schema::Fetch>() + 3 * list_words<std::uint64_t>(count),
                [&](schema::Message::Builder root) {
                  auto to = root.initFetch();
+                 to.setWhole(fetch.whole);
                  Of<std::uint64_t> hashes{to.initHashes(static_cast<unsigned>(count))};
                  Of<std::uint64_t> as_ofs{to.initAsOfs(static_cast<unsigned>(count))};
                  Of<std::uint64_t> origins{to.initOrigins(static_cast<unsigned>(count))};
@@ -225,9 +244,39 @@ Frame encode_one(const Fetched& fetched) {
                            list_words<std::uint64_t>(fetched.missing.size()) + shape.message_words();
   return build(size, [&](schema::Message::Builder root) {
     auto to = root.initFetched();
-    Of<std::uint64_t> missing{to.initMissing(static_cast<unsigned>(fetched.missing.size()))};
-    for (const crdt::KeyHash hash : fetched.missing) missing.add(static_cast<std::uint64_t>(hash));
+    to.setWhole(fetched.whole);
+    const auto missing = static_cast<unsigned>(fetched.missing.size());
+    fill_numbers<std::uint64_t>(to.initMissing(missing), fetched.missing, to_number);
     fill(fetched.records, shape, to.initRecords());
+  });
+}
+
+Frame encode_one(const Audit& audit) {
+  const auto count = static_cast<unsigned>(audit.parts.size());
+  const std::size_t size = capnp::sizeInWords<schema::Audit>() + capnp::sizeInWords<schema::AuditRange>() +
+                           list_words<std::uint16_t>(count) + 2 * list_words<std::uint64_t>(count);
+  return build(size, [&](schema::Message::Builder root) {
+    auto to = root.initAudit();
+    fill_range(audit.range, to.initRange());
+    to.setKey(audit.key);
+    to.setAgain(audit.again);
+    fill_numbers<std::uint16_t>(to.initParts(count), audit.parts, same);
+    fill_numbers<std::uint64_t>(to.initSumsHigh(count), audit.sums, [](const auto& sum) { return sum.high; });
+    fill_numbers<std::uint64_t>(to.initSumsLow(count), audit.sums, [](const auto& sum) { return sum.low; });
+  });
+}
+
+Frame encode_one(const Versions& versions) {
+  const Shape shape{versions.records};
+  const std::size_t size = capnp::sizeInWords<schema::Versions>() + capnp::sizeInWords<schema::AuditRange>() +
+                           list_words<std::uint16_t>(versions.parts.size()) + shape.message_words();
+  return build(size, [&](schema::Message::Builder root) {
+    auto to = root.initVersions();
+    fill_range(versions.range, to.initRange());
+    fill_numbers<std::uint16_t>(to.initParts(static_cast<unsigned>(versions.parts.size())), versions.parts,
+                                same);
+    to.setAnswer(versions.answer);
+    fill(versions.records, shape, to.initRecords());
   });
 }
 

@@ -1,4 +1,4 @@
-# gossip/wire/message.capnp – the wire format of geolru, protocol version 2.
+# gossip/wire/message.capnp – the wire format of geolru, protocol version 3.
 # One Message is the payload of one frame: flat, unpacked, in one segment. Times are hybrid logical times
 # (48 bits of milliseconds since 1970 above a 16-bit counter) unless they say milliseconds. New fields go
 # last and read as zero from an old node; whatever that could make an old node misread raises the version.
@@ -18,6 +18,8 @@ struct Message {
     refused @6 :Refused;
     fetch @7 :Fetch;
     fetched @8 :Fetched;
+    audit @9 :Audit;
+    versions @10 :Versions;
   }
 }
 
@@ -165,11 +167,43 @@ struct Fetch {
   hashes @0 :List(UInt64);
   asOfs @1 :List(UInt64);
   origins @2 :List(UInt64);  # Never 0.
+  whole @3 :Bool;            # The registers, with or without a value: none of them is known here.
 }
 
 struct Fetched {
   # Values that were asked for, and the key hashes of those that cannot be given.
 
   missing @0 :List(UInt64);
-  records @1 :Records;  # Each with a value; of no stream.
+  records @1 :Records;  # Of no stream. Each with a value, unless they are whole.
+  whole @2 :Bool;
+}
+
+struct AuditRange {
+  # Some slots: see crdt/audit.hpp.
+
+  above @0 :UInt64;
+  upTo @1 :UInt64;
+  slice @2 :UInt32;     # Below 2^sliceBits.
+  sliceBits @3 :UInt8;  # At most 32.
+  partBits @4 :UInt8;   # At most 8.
+}
+
+struct Audit {
+  # The sender's sums over parts of a range, mod 2^128: entry i of each list belongs together.
+
+  range @0 :AuditRange;
+  key @1 :UInt64;       # The sums hash with it.
+  again @2 :Bool;       # These parts differed in the receiver's last audit.
+  parts @3 :List(UInt16);  # Ascending, each below 2^partBits.
+  sumsHigh @4 :List(UInt64);
+  sumsLow @5 :List(UInt64);
+}
+
+struct Versions {
+  # All that the sender holds in parts that differed twice, or as many as fit: registers without their values.
+
+  range @0 :AuditRange;
+  parts @1 :List(UInt16);
+  answer @2 :Bool;      # The sender wants to know the receiver's.
+  records @3 :Records;  # Of no stream.
 }

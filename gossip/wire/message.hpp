@@ -21,7 +21,7 @@ using crdt::SteadyMs;
 using crdt::WallMs;
 
 /// Raised whenever an old node could misread a new one.
-inline constexpr std::uint32_t protocol_version = 2;
+inline constexpr std::uint32_t protocol_version = 3;
 
 /// The first message of both sides. What must be equal in a cluster, and who is speaking.
 struct Hello {
@@ -145,22 +145,51 @@ struct Wanted {
 /// Asks for values, whichever of them the receiver serves. Answered in one or more Fetched.
 struct Fetch {
   std::vector<Wanted> wanted;
+  bool whole = false;  ///< The registers, with or without a value: an audit found that none of them is known.
 };
 
 /// Values that were asked for, and those that cannot be given. No part of any stream.
 struct Fetched {
   std::vector<crdt::KeyHash> missing;
-  std::vector<crdt::Outgoing> records;  ///< Each with a value.
+  std::vector<crdt::Outgoing> records;  ///< Each with a value, unless they are whole.
+  bool whole = false;
 };
 
 /// The same as it arrives: the views point into the frame.
 struct ReceivedFetched {
   std::vector<crdt::KeyHash> missing;
   std::vector<crdt::Incoming> records;
+  bool whole = false;
 };
 
-using Message = std::variant<Hello, Goodbye, Members, Digest, Records, Close, Refused, Fetch, Fetched>;
-using Received =
-    std::variant<Hello, Goodbye, Members, Digest, ReceivedRecords, Close, Refused, Fetch, ReceivedFetched>;
+/// The sender's sums over some parts of a range: equal ones mean equal slots.
+struct Audit {
+  crdt::AuditRange range;
+  std::uint64_t key = 0;  ///< The sums hash with it.
+  bool again = false;     ///< These parts differed in the receiver's last audit.
+  crdt::Parts parts;
+  std::vector<crdt::Fingerprint> sums;  ///< One for each of `parts`; how many slots each has is not sent.
+};
+
+/// What the sender holds in parts whose sums differed twice, as registers without values.
+struct Versions {
+  crdt::AuditRange range;
+  crdt::Parts parts;
+  bool answer = false;  ///< The sender wants to know what the receiver holds there.
+  std::vector<crdt::Outgoing> records;
+};
+
+/// The same as it arrives.
+struct ReceivedVersions {
+  crdt::AuditRange range;
+  crdt::Parts parts;
+  bool answer = false;
+  std::vector<crdt::Incoming> records;
+};
+
+using Message =
+    std::variant<Hello, Goodbye, Members, Digest, Records, Close, Refused, Fetch, Fetched, Audit, Versions>;
+using Received = std::variant<Hello, Goodbye, Members, Digest, ReceivedRecords, Close, Refused, Fetch,
+                              ReceivedFetched, Audit, ReceivedVersions>;
 
 }  // namespace geolru::gossip

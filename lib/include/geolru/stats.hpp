@@ -92,6 +92,9 @@ struct Stats {
   std::uint64_t fetches = 0;            ///< Values evicted here that were asked of other nodes.
   std::uint64_t fetches_found = 0;      ///< Of these, those that came.
   std::uint64_t values_out_by_fetch = 0;  ///< Given to nodes that had evicted them.
+  std::uint64_t audits = 0;  ///< Comparisons with other nodes by sums over all that both should hold.
+  /// Writes that such a comparison found missing here and that came back: always 0, unless something is broken.
+  std::uint64_t audit_repairs = 0;
   std::uint64_t clock_outlier_times = 0;  ///< Times this node's clock was found wrong.
 };
 

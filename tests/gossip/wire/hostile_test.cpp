@@ -189,8 +189,8 @@ TEST_CASE("hostile: what is no message of one segment is rejected", "[wire]") {
 }
 
 TEST_CASE("hostile: a message of a kind yet unknown is rejected as such", "[wire]") {
-  Words words = words_of(Fetched{.missing = {geolru::crdt::KeyHash{1}}});
-  REQUIRE((words[2] & 0xffff) == 8);  // the union's discriminant, behind segment table and root pointer
+  Words words = words_of(Versions{});
+  REQUIRE((words[2] & 0xffff) == 10);  // the union's discriminant, behind segment table and root pointer
   words[2] += 1;
   CHECK(reason(words) == "unknown message");
   words[2] |= 0xffff;
@@ -210,6 +210,27 @@ TEST_CASE("hostile: nobody is not an origin", "[wire]") {
   CHECK(reason(records) == "an origin of 0");
   records.records[1].meta.stamp.origin = samples::origin(1);
   CHECK(reason(records) == "an origin of 0");
+}
+
+TEST_CASE("hostile: audits of pieces that are none are rejected", "[wire]") {
+  const auto audit = [](auto change) {
+    Audit one{.range = samples::audit_range(), .parts = {0, 3}, .sums = std::vector<crdt::Fingerprint>(2)};
+    change(one);
+    return reason(one);
+  };
+  CHECK(audit([](Audit& a) { a.range.slice_bits = 33; }) == "a range in too many pieces");
+  CHECK(audit([](Audit& a) { a.range.part_bits = 9; }) == "a range in too many pieces");
+  CHECK(audit([](Audit& a) { a.range.slice = 8; }) == "a slice that is none");
+  CHECK(audit([](Audit& a) { a.parts = {3, 3}; }) == "a part out of place");
+  CHECK(audit([](Audit& a) { a.parts = {0, 4}; }) == "a part out of place");
+  CHECK(audit([](Audit& a) {
+          a.parts = {0, 1, 2};
+          a.sums.resize(3);
+        }).empty());
+  CHECK(reason(Versions{.range = samples::audit_range(), .records = samples::plain_records(1).records}) ==
+        "a value where none belongs");
+  CHECK(reason(Fetched{.records = {samples::stub({samples::hlc(1), samples::origin(1)}, 1)}}) ==
+        "a value that is none");
 }
 
 TEST_CASE("hostile: texts, counts and times beyond their bounds are rejected", "[wire]") {

@@ -37,6 +37,10 @@ inline crdt::Outgoing as_of(crdt::Outgoing record, Hlc then) {
   return record;
 }
 
+inline crdt::AuditRange audit_range() {
+  return {.above = hlc(1), .up_to = hlc(9), .slice_bits = 3, .slice = 7, .part_bits = 2};
+}
+
 inline Hello hello() {
   return {.cluster = "shop",
           .max_ttl = std::chrono::hours{24},
@@ -114,7 +118,20 @@ inline std::vector<Message> all() {
           Fetch{},
           Fetch{{{crdt::KeyHash{1}, {hlc(1), origin(1)}}, {crdt::KeyHash{2}, {hlc(2), origin(2)}}}},
           Fetched{},
-          Fetched{.missing = {crdt::KeyHash{3}, crdt::KeyHash{4}}, .records = plain_records(2).records}};
+          Fetched{.missing = {crdt::KeyHash{3}, crdt::KeyHash{4}}, .records = plain_records(2).records},
+          Fetch{.wanted = {{crdt::KeyHash{5}, {hlc(5), origin(5)}}}, .whole = true},
+          Fetched{.records = {stub({hlc(6), origin(6)}, 6)}, .whole = true},
+          Audit{},
+          Audit{.range = audit_range(),
+                .key = 0xfedcba9876543210,
+                .again = true,
+                .parts = {0, 3},
+                .sums = {{.high = 1, .low = 2}, {.high = 3, .low = 4}}},
+          Versions{},
+          Versions{.range = audit_range(),
+                   .parts = {1, 2, 3},
+                   .answer = true,
+                   .records = {stub({hlc(7), origin(7)}, 7), deletion({hlc(8), origin(8)}, 8)}}};
 }
 
 inline std::vector<crdt::Outgoing> resend(const std::vector<crdt::Incoming>& received) {
@@ -135,7 +152,13 @@ inline Message resend(const Received& received) {
           return Records{
               .stream = message.stream, .resync = message.resync, .records = resend(message.records)};
         } else if constexpr (std::is_same_v<std::decay_t<decltype(message)>, ReceivedFetched>) {
-          return Fetched{.missing = message.missing, .records = resend(message.records)};
+          return Fetched{
+              .missing = message.missing, .records = resend(message.records), .whole = message.whole};
+        } else if constexpr (std::is_same_v<std::decay_t<decltype(message)>, ReceivedVersions>) {
+          return Versions{.range = message.range,
+                          .parts = message.parts,
+                          .answer = message.answer,
+                          .records = resend(message.records)};
         } else {
           return message;
         }
@@ -196,13 +219,27 @@ class Text {
     }
   }
   void add(const Fetch& m) {
-    line("fetch");
+    line("fetch", m.whole);
     for (const auto& [hash, version] : m.wanted)
       line(static_cast<std::uint64_t>(hash), version.as_of.raw, n(version.origin));
   }
   void add(const Fetched& m) {
-    line("fetched");
+    line("fetched", m.whole);
     for (const crdt::KeyHash hash : m.missing) line(static_cast<std::uint64_t>(hash));
+    add(m.records);
+  }
+  void add(const crdt::AuditRange& range, const crdt::Parts& parts) {
+    line(range.above.raw, range.up_to.raw, range.slice_bits, range.slice, range.part_bits);
+    for (const std::uint16_t part : parts) line(part);
+  }
+  void add(const Audit& m) {
+    line("audit", m.key, m.again);
+    add(m.range, m.parts);
+    for (const crdt::Fingerprint& sum : m.sums) line(sum.high, sum.low);
+  }
+  void add(const Versions& m) {
+    line("versions", m.answer);
+    add(m.range, m.parts);
     add(m.records);
   }
   void add(const Refused& m) { line("refused", m.stream, m.stamp.hlc.raw, n(m.stamp.origin)); }

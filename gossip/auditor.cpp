@@ -1,0 +1,159 @@
+// gossip/auditor.cpp – now and then two nodes compare sums over all that both should hold, so that a difference which no
+// rule explains is found and mended. Serialised.
+//
+//   a: audit, the sums of the parts of a slice    b: those that differ are noted
+//   b: audit again, their sums a while later      a: those that still differ are listed
+//   a: versions, what it holds there              b: lists its own, and names what it lacks
+//   b: fetch, whole                               a: fetched, the registers
+//
+// Sums may differ for good reasons, since writes go on; what is lacking may not: it was closed over.
+#include <algorithm>
+#include <bit>
+
+#include "gossip/engine_state.hpp"
+
+namespace geolru::gossip {
+namespace limits = crdt::limits;
+
+namespace {
+
+unsigned bits_for(std::size_t slots, std::size_t slots_each, unsigned most) {
+  return std::min(static_cast<unsigned>(std::bit_width((slots - 1) / slots_each)), most);
+}
+
+}  // namespace
+
+/// Later than every floor that is known of here and there, and than what either may be about to forget; up to what all
+/// that write are closed to, less the time that superseding writes take to get round. Nullopt: nothing is left.
+std::optional<crdt::AuditRange> Engine::State::settled_with(Now now, const Link& link) {
+  const WallMs hybrid = store.clock().now(now.wall);
+  const WallMs forgotten =
+      hybrid - store.options().retention() + 2 * store.options().max_drift + timing::rows_linger;
+  crdt::AuditRange range{.above = Hlc::at(forgotten), .up_to = Hlc::at(hybrid)};
+  for (const Stamps* known : {&floors(), &link.peer_floors}) {
+    for (const auto& [origin, floor] : *known) range.above = std::max(range.above, floor);
+  }
+  for (const auto& [origin, closed] : knowledge.closed()) {
+    if (!is_silent(now, origin)) range.up_to = std::min(range.up_to, closed);
+  }
+  range.up_to = Hlc::at(range.up_to.ms() - timing::audit_settle);
+  if (range.up_to <= range.above) return std::nullopt;
+  return range;
+}
+
+/// Whether this node holds all that a peer compares: it has closed it, and forgotten none.
+bool Engine::State::may_compare(Now now, const crdt::AuditRange& range) {
+  if (store.clock().now(now.wall) - store.options().retention() >= range.above.ms()) return false;
+  return std::ranges::none_of(floors(), [&](const auto& row) { return row.second > range.above; }) &&
+         std::ranges::none_of(knowledge.closed(), [&](const auto& row) {
+           return row.second < range.up_to && !is_silent(now, row.first);
+         });
+}
+
+void Engine::State::audit(Now now) {
+  next_audit = now.steady + timing::audit_rounds * options.gossip_interval;
+  if (silent || leaving) return;
+  std::vector<LinkId> peers;
+  for (const auto& [id, link] : links) {
+    if (link.is_established() && !link.peer_silent && link.unsent < limits::link_window_bytes / 2)
+      peers.push_back(id);
+  }
+  if (peers.empty()) return;
+  Link& link = *find(peers[random.below(peers.size())]);
+  auto range = settled_with(now, link);
+  const crdt::StoreStats held = store.stats();
+  const std::size_t slots = held.live + held.stubs;
+  if (!range || slots == 0) return;
+  range->slice_bits = bits_for(slots, limits::audit_slots_target, crdt::AuditRange::slice_bits_max);
+  range->slice = next_slice++ & ((std::uint32_t{1} << range->slice_bits) - 1);
+  range->part_bits =
+      bits_for(slots >> range->slice_bits, limits::audit_part_slots_target, crdt::AuditRange::part_bits_max);
+  crdt::Parts parts(range->parts());
+  std::ranges::generate(parts, [next = std::uint16_t{0}]() mutable { return next++; });
+  send_audit(link, *range, std::move(parts), false);
+}
+
+void Engine::State::send_audit(Link& link, const crdt::AuditRange& range, crdt::Parts parts, bool again) {
+  Audit audit{.range = range, .key = random.next(), .again = again, .parts = std::move(parts)};
+  const auto sums = store.fingerprints(range, audit.key);
+  for (const std::uint16_t part : audit.parts) audit.sums.push_back(sums[part]);
+  ++stats.audits;
+  send(link, audit);
+}
+
+void Engine::State::on_audit(Now now, Link& link, const Audit& audit) {
+  if (silent || link.unsent >= limits::link_window_bytes || now.steady < link.next_audit_taken) return;
+  link.next_audit_taken = now.steady + timing::audits_apart;
+  if (!may_compare(now, audit.range)) return;
+  const auto sums = store.fingerprints(audit.range, audit.key);
+  crdt::Parts unequal;
+  for (std::size_t i = 0; i < audit.parts.size(); ++i) {
+    const crdt::Fingerprint& here = sums[audit.parts[i]];
+    if (here.high != audit.sums[i].high || here.low != audit.sums[i].low) unequal.push_back(audit.parts[i]);
+  }
+  if (unequal.empty()) return;
+  if (!audit.again) {
+    doubts.insert_or_assign(link.id, Doubt{.range = audit.range, .parts = std::move(unequal)});
+    return;
+  }
+  stats.audit_parts_unequal += unequal.size();
+  send_versions(link, audit.range, unequal, true);
+}
+
+/// Parts that differed are looked at once more, by whoever noticed.
+void Engine::State::audit_again(Now now) {
+  for (auto& [id, doubt] : std::exchange(doubts, {})) {
+    Link* link = find(id);
+    auto range = settled_with(now, *link);
+    if (!range || link->unsent >= limits::link_window_bytes / 2) continue;
+    range->slice_bits = doubt.range.slice_bits;
+    range->slice = doubt.range.slice;
+    range->part_bits = doubt.range.part_bits;
+    send_audit(*link, *range, std::move(doubt.parts), true);
+  }
+}
+
+void Engine::State::send_versions(Link& link, const crdt::AuditRange& range, const crdt::Parts& parts,
+                                  bool answer) {
+  send(link, Versions{.range = range,
+                      .parts = parts,
+                      .answer = answer,
+                      .records = store.versions(range, parts, limits::records_per_frame_max)});
+}
+
+void Engine::State::on_versions(Now now, Link& link, const ReceivedVersions& versions) {
+  if (silent || link.unsent >= limits::link_window_bytes) return;
+  if (versions.answer) send_versions(link, versions.range, versions.parts, false);
+  Fetch fetch{.whole = true};
+  for (const crdt::Incoming& record : versions.records) {
+    if (lacks(now, record.meta)) fetch.wanted.push_back({record.meta.hash, record.meta.version()});
+  }
+  if (fetch.wanted.empty()) return;
+  stats.audit_repairs += fetch.wanted.size();
+  log(Severity::error, "an audit with " + who(link) + " found " + std::to_string(fetch.wanted.size()) +
+                           " writes missing that should be here; they are asked for");
+  send(link, fetch);
+}
+
+/// Whether this node has closed over a write and yet holds neither it nor what superseded it, nor can have forgotten that.
+bool Engine::State::lacks(Now now, const crdt::Meta& meta) {
+  if (meta.stamp.hlc > knowledge.closed(meta.stamp.origin)) return false;
+  const auto held = store.peek(meta.hash);
+  if (held && held->meta.version() >= meta.version()) return false;
+  // Looked at after the slot, since a slot that is dropped raises a floor, or is past its retention.
+  if (meta.as_of.ms() + store.options().retention() <= store.clock().now(now.wall)) return false;
+  return std::ranges::none_of(floors(), [&](const auto& row) { return meta.as_of <= row.second; });
+}
+
+/// What this node had no reason to lack.
+void Engine::State::mend(Now now, Link& link, const std::vector<crdt::Incoming>& records) {
+  crdt::ApplyRules rules = rules_for(link, false);
+  rules.relay = false;  // others hold it, or find out by themselves
+  rules.came = crdt::Came::caught_up;
+  for (const crdt::Incoming& record : records) {
+    if (const auto admitted = store.clock().admit(record.meta.stamp.hlc, now.wall))
+      static_cast<void>(take(link, record, *admitted, rules, now.wall));
+  }
+}
+
+}  // namespace geolru::gossip
