@@ -7,6 +7,7 @@ import statistics
 import sys
 
 import local
+from rows import number
 from samples import Samples
 
 INK, FAINT, OURS, PEER, LIMIT = "#222222", "#8a8a8a", "#1f6f8b", "#b9c4c9", "#e3b23c"
@@ -20,7 +21,8 @@ def colour(subject):
 
 def bars(axes, samples, measure, title, unit, scale=lambda value: value, fewest_first=True):
     """One panel: a bar for each subject, the best one on top."""
-    found = {subject: [scale(value) for value in samples.of(measure, subject)] for subject in samples.subjects(measure)}
+    found = {subject: [scale(value) for value in samples.of(measure, subject)]
+             for subject in samples.subjects(measure)}
     order = sorted(found, key=lambda subject: statistics.median(found[subject]), reverse=fewest_first)
     medians = [statistics.median(found[subject]) for subject in order]
     spread = [[median - min(found[subject]) for subject, median in zip(order, medians)],
@@ -34,7 +36,7 @@ def bars(axes, samples, measure, title, unit, scale=lambda value: value, fewest_
             label.set_fontweight("bold")
     most = max(high for subject in order for high in found[subject])
     for place, (subject, median) in enumerate(zip(order, medians)):
-        axes.text(max(found[subject]) + most * 0.015, place, f"{median:.3g}", va="center", fontsize=8, color=INK)
+        axes.text(max(found[subject]) + most * 0.015, place, number(median), va="center", fontsize=8, color=INK)
     axes.set_xlim(0, most * 1.13)
     axes.set_title(title, loc="left", fontsize=10, color=INK)
     axes.set_xlabel(unit, fontsize=8, color=FAINT)
@@ -90,6 +92,17 @@ def figures():
     yield "set.svg", "A set that overwrites", per_call("set")
     yield "memory.svg", "Memory beyond keys and values, 1,000,000 entries", (
         ("memory/resident", "resident", "bytes per entry"), ("memory/allocated", "by malloc", "bytes per entry"))
+    yield "replication.svg", "Two processes on one machine, values of 100 bytes", beside_redis()
+
+
+def beside_redis():
+    for quantile in ("p50", "p99"):
+        yield f"visible/{quantile}", f"a write is seen by the other, {quantile}", "µs"
+    yield "sustained", "writes replicated, at full speed", "million a second", float, False
+    yield "catch_up", "a new replica holds all 1,000,000 entries", "ms"
+    yield "bytes/stream", "on the wire, per entry of 16 + 100 bytes", "bytes"
+    yield "wide/p99", "seen 50 ms away at 10,000 writes a second, p99", "ms"
+    yield "applied", "received entries applied, per core", "million a second", float, False
 
 
 def main():

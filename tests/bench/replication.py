@@ -190,6 +190,13 @@ def wide(scene, samples):
     samples.add("wide/p99", OURS, seen["p99_ns"] / 1e6)
     time.sleep(0.2)
     samples.add("bytes/paced", OURS, (proxy.passed() - before) / count)
+    if have_redis():  # which tells what of it is the machine's
+        (server, writer), (_, reader) = scene.redis(), scene.redis()
+        scene.follow(reader, scene.proxy(server.port, 50).port)
+        fill(writer, reader, 1, "0")
+        seen = see_marks(writer, reader, count, 10_000)
+        samples.add("wide/p50", REDIS, seen["p50_ns"] / 1e6)
+        samples.add("wide/p99", REDIS, seen["p99_ns"] / 1e6)
 
 
 # -- How fast -----------------------------------------------------------------------------------------------------
@@ -341,9 +348,8 @@ def beside_redis(samples, title, unit, measure, text, bound, at_least=False, inv
     row = Row(title, unit, samples.of(measure, OURS))
     if samples.has(measure, REDIS):
         row.peer, row.peer_value = REDIS, samples.median(measure, REDIS)
-        ratio = samples.ratio(measure, REDIS, measure, OURS) if inverse else samples.ratio(measure, OURS, measure, REDIS)
-        if text:
-            row.aims = [Aim(text, ratio, bound, at_least)]
+        of, to = (REDIS, OURS) if inverse else (OURS, REDIS)
+        row.aims = [Aim(text, samples.ratio(measure, of, measure, to), bound, at_least)]
     return row
 
 
