@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <stdexcept>
 #include <tuple>
 #include <utility>
 
@@ -60,8 +61,33 @@ class Workload {
 
 inline std::unique_ptr<Workload> workload;
 
+/// What a get has just missed, which some caches set in another way.
+template <Readable C>
+void set_missed(C& cache, std::string_view key, std::string_view value) {
+  if constexpr (requires { cache.set_missed(key, value); }) {
+    cache.set_missed(key, value);
+  } else {
+    cache.set(key, value);
+  }
+}
+
+/// Throws when a set does not take the place of the one before.
+template <Readable C>
+void check(C& cache) {
+  if constexpr (C::writes) {
+    std::array<char, 3> out{};
+    for (const std::string_view value : {"old", "new"}) {
+      cache.set("the key that is checked", value);
+      if (cache.get("the key that is checked", out.data()) != value.size() ||
+          std::string_view{out.data(), out.size()} != value)
+        throw std::logic_error{"a set was lost"};
+    }
+  }
+}
+
 template <Readable C>
 void fill(C& cache, bool tight) {
+  check(cache);
   const std::size_t n = workload->space(tight);
   for (const std::uint32_t i : shuffled(n, 2)) cache.set(workload->keys()[i], workload->values[i]);
 }
@@ -163,7 +189,7 @@ void mix(benchmark::State& state, Stream& stream, std::size_t writes_every) {
     if (cache.get(key, out.data()) != 0) {
       ++hits;
     } else {
-      cache.set(key, workload->values[requests.numbers[at]]);
+      set_missed(cache, key, workload->values[requests.numbers[at]]);
     }
     benchmark::DoNotOptimize(out.data());
     benchmark::ClobberMemory();

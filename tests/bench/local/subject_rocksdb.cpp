@@ -35,7 +35,8 @@ class RocksLru {
   std::shared_ptr<rocksdb::Cache> cache_;
 };
 
-/// It takes keys of 16 bytes only: a hash of the key, and the key itself beside the value.
+/// It takes keys of 16 bytes only: a hash of the key, and the key itself beside the value. What it holds it does not
+/// replace, so that a set has to erase first.
 class RocksHyperClock {
  public:
   static constexpr bool shared = true, evicts = true, writes = true;
@@ -56,6 +57,11 @@ class RocksHyperClock {
   }
 
   void set(std::string_view key, std::string_view value) {
+    const XXH128_hash_t hash = XXH3_128bits(key.data(), key.size());
+    cache_->Erase(slice(hash));
+    (void)cache_->Insert(slice(hash), Blob::make(key, value), 1, free_blob);
+  }
+  void set_missed(std::string_view key, std::string_view value) {
     const XXH128_hash_t hash = XXH3_128bits(key.data(), key.size());
     (void)cache_->Insert(slice(hash), Blob::make(key, value), 1, free_blob);
   }
