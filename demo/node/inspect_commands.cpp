@@ -211,6 +211,11 @@ Json heal(Node& node, const Arguments&) {
   return {{"ok", true}};
 }
 
+Json lose(Node& node, const Arguments& arguments) {
+  crdt::Store& store = Inspector::store(node.cache);
+  return {{"lost", store.lose(store.hash(arguments[0]))}};
+}
+
 Json memory(Node&, const Arguments&) {
   std::uint64_t total = 0;
   std::uint64_t resident = 0;
@@ -229,6 +234,8 @@ constexpr std::array commands{
     Command{"dump", "dump FILE: what is known of every key", 1, 1, dump},
     Command{"cut", "cut REGION[,REGION]: acts as if these could not be reached", 1, 1, cut},
     Command{"heal", "heal", 0, 0, heal},
+    Command{"lose", "lose KEY: forgets it without a trace, as only a bug would; audits bring it back", 1, 1,
+            lose},
     Command{"memory", "memory", 0, 0, memory},
 };
 

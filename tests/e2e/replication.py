@@ -200,3 +200,24 @@ def fetched(world):
     expect(stats["fetches_found"] >= 200, f"{stats['fetches_found']} of {stats['fetches']} fetches found a value")
     expect(stats["entries"] <= 100, f"it holds {stats['entries']} values")
     world.note(f"{stats['fetches_found']} of {stats['fetches']} fetches found a value")
+
+
+@case("audit: what a node lost behind its back comes back from another, and is counted")
+def audited(world):
+    a = world.node("a", "eu", flags=["--gossip-interval", "100ms"])
+    b = world.node("b", "us", seeds=[a], flags=["--gossip-interval", "100ms"])
+    eventually(lambda: joined([a, b]), "both find each other")
+    a.ask("fill 1000 100 k-")
+    b.ask("set k-7 newer")
+    a.ask("erase k-8")
+    wall_ms = time.time() * 1000
+    eventually(lambda: closed_up_to([a, b], wall_ms), "both have seen all", within=15)
+    for key in ("k-7", "k-8", "k-9"):
+        expect(b.ask(f"lose {key}")["lost"], f"{key} was not there")
+    expect(not holds(b, "k-7", "newer"), "a lost key is served")
+    eventually(lambda: b.ask("stats")["audit_repairs"] == 3, "audits find what was lost", within=60)
+    eventually(lambda: holds(b, "k-7", "newer"), "the newest value comes back")
+    expect_agreement(world, [a, b], "after the repair")
+    stats = a.ask("stats")
+    expect(stats["audits"] > 0 and stats["audit_repairs"] == 0, f"the other node: {stats['audits']} audits")
+    expect(stats["values_out_by_anti_entropy"] == 2, f"{stats['values_out_by_anti_entropy']} values were sent")
