@@ -55,6 +55,11 @@ void Dialer::learn(SteadyMs now, const Address& address, Origin origin, bool wai
   if (!it->second.link) expect(it->second.next);
 }
 
+Origin Dialer::expected_at(const Address& address) const {
+  const auto it = targets_.find(address);
+  return it == targets_.end() ? Origin::none : it->second.origin;
+}
+
 void Dialer::keep_only(const std::set<Address>& members) {
   deadline_.reset();
   for (auto it = targets_.begin(); it != targets_.end();) {

@@ -22,6 +22,8 @@ class Dialer {
   void resolved(SteadyMs now, const std::string& seed, const std::vector<Address>& addresses);
   /// An address of a member. The one of two that is to wait dials a little later.
   void learn(SteadyMs now, const Address& address, Origin origin, bool waits);
+  /// Whom it expects there; Origin::none: nobody.
+  [[nodiscard]] Origin expected_at(const Address& address) const;
   /// Forgets addresses that no seed resolves to and that are not among these, the members'.
   void keep_only(const std::set<Address>& members);
   void dialled(const Address& address, LinkId link);

@@ -9,6 +9,13 @@
 namespace geolru::gossip {
 namespace limits = crdt::limits;
 
+namespace {
+
+/// So that all addresses which are put off are looked at again together.
+SteadyMs next_multiple(SteadyMs now, Ms of) { return SteadyMs{now.time_since_epoch() / of * of + of}; }
+
+}  // namespace
+
 Engine::Engine(EngineOptions options, crdt::Store& store, Now now)
     : state_{std::make_unique<State>(std::move(options), store, now)} {}
 Engine::~Engine() = default;
@@ -44,15 +51,12 @@ void Engine::connected(Now now, LinkId link) {
 LinkId Engine::accepted(Now now, const Address& remote) {
   State& s = *state_;
   const LinkId id{s.next_link++};
-  const auto unspoken =
-      std::ranges::count_if(s.links, [](const auto& entry) { return !entry.second.is_established(); });
-  if (s.links.size() >= limits::links_max ||
-      static_cast<std::size_t>(unspoken) >= limits::accepted_unspoken_max || s.leaving) {
+  const std::size_t unspoken = s.links.size() - s.established.size();
+  if (s.links.size() >= limits::links_max || unspoken >= limits::accepted_unspoken_max || s.leaving) {
     s.outputs.emplace_back(Hangup{id});
     return id;
   }
-  Link& link = s.links[id];
-  link.id = id;
+  Link& link = s.links.add(id, s.origins);
   link.remote = remote;
   link.phase = Link::Phase::greeting;
   link.opened_at = link.heard_at = link.taken_at = now.steady;
@@ -93,9 +97,10 @@ void Engine::garbled(Now now, LinkId from, const std::string& reason) {
 void Engine::sent(Now now, LinkId link, std::size_t bytes) {
   Link* found = state_->find(link);
   if (found == nullptr) return;
+  const bool was_full = found->unsent >= limits::link_window_bytes;
   found->unsent -= std::min(found->unsent, bytes);
   found->taken_at = now.steady;
-  state_->pump(now, *found);
+  if (was_full) state_->pump(now, *found);  // nothing else makes a stream stop
 }
 
 void Engine::wake(Now now) { state_->wake(now); }
@@ -106,6 +111,8 @@ std::optional<Output> Engine::poll() {
   state_->outputs.pop_front();
   return output;
 }
+
+bool Engine::has_output() const { return !state_->outputs.empty(); }
 
 SteadyMs Engine::deadline() const {
   const State& s = *state_;
@@ -134,10 +141,7 @@ void Engine::cut(Now now, std::set<std::string> regions) {
   }
 }
 
-Link* Engine::State::find(LinkId id) {
-  const auto it = links.find(id);
-  return it == links.end() ? nullptr : &it->second;
-}
+Link* Engine::State::find(LinkId id) { return links.find(id); }
 
 std::vector<LinkId> Engine::State::link_ids() const {
   std::vector<LinkId> ids;
@@ -147,9 +151,9 @@ std::vector<LinkId> Engine::State::link_ids() const {
 }
 
 const Link* Engine::State::established_with(Origin origin, LinkId except) const {
-  const auto [first, last] = established.equal_range(origin);
-  for (auto it = first; it != last; ++it) {
-    if (it->second != except) return &links.at(it->second);
+  auto it = std::ranges::lower_bound(established, origin, {}, &std::pair<Origin, Link*>::first);
+  for (; it != established.end() && it->first == origin; ++it) {
+    if (it->second->id != except) return it->second;
   }
   return nullptr;
 }
@@ -189,11 +193,11 @@ void Engine::State::dial(Now now) {
     // A seed that is gone is dialled all the same: the way back from a partition that outlived the membership.
     const bool is_lost_seed = is_seed && standing(now, origin) == Standing::gone;
     if (is_linked || is_cut || links.size() >= limits::links_max) {
-      dialer.postpone(now.steady + timing::dial_again, address);
+      dialer.postpone(next_multiple(now.steady, timing::dial_again), address);
       continue;
     }
     if (member != nullptr && !is_lost_seed && !wants_link_with(*member)) {
-      dialer.postpone(now.steady + timing::unwanted_wait, address);
+      dialer.postpone(next_multiple(now.steady, timing::unwanted_wait), address);
       continue;
     }
     if (member == nullptr && is_seed) {
@@ -205,8 +209,7 @@ void Engine::State::dial(Now now) {
       next_stranger = now.steady + timing::dial_again;
     }
     const LinkId id{next_link++};
-    Link& link = links[id];
-    link.id = id;
+    Link& link = links.add(id, origins);
     link.dialled = true;
     link.remote = address;
     link.expected = origin;
@@ -220,14 +223,15 @@ void Engine::State::dial(Now now) {
 /// apart behind it.
 std::size_t Engine::State::strangers_to_dial(Now now) const {
   if (!established.empty()) return now.steady >= next_stranger ? 1 : 0;
-  const auto dialling = static_cast<std::size_t>(
-      std::ranges::count_if(links, [](const auto& entry) { return entry.second.expected == Origin::none; }));
+  std::size_t dialling = 0;
+  for (const auto& [id, link] : links) dialling += link.expected == Origin::none;
   return limits::strangers_max - std::min(limits::strangers_max, dialling);
 }
 
 void Engine::State::check_timeouts(Now now) {
-  for (const LinkId id : link_ids()) {
-    Link& link = *find(id);
+  for (Link* each : links.each()) {
+    Link& link = *each;
+    const LinkId id = link.id;
     if (link.unsent == 0) link.taken_at = now.steady;
     if (!link.is_established()) {
       if (now.steady - link.opened_at >= options.connect_timeout) hang_up(now, id, "no handshake in time");
@@ -254,14 +258,17 @@ void Engine::State::gossip(Now now) {
   floors_cache_revision = ~std::uint64_t{0};  // some may have outlived what they speak of
   if (now.steady >= next_self && !leaving) write_self(now, false);
 
+  std::vector<bool> used(origins.end());
   std::vector<LinkId> near;
   std::vector<LinkId> far;
   for (auto& [id, link] : links) {
     if (!link.is_established()) continue;
     std::erase_if(link.peer_floors, [&](const auto& row) { return row.second.ms() < horizon; });
-    std::erase_if(link.peer_closed, [&](const auto& row) { return row.second.ms() < horizon; });
-    (link.peer.region == options.region ? near : far).push_back(id);
+    link.peer_closed.forget_before(horizon);
+    link.peer_closed.mark_used(used);
+    (is_near(link) ? near : far).push_back(id);
   }
+  origins.keep_only(used);
   // Usually in its own region, sometimes in another; a node that has yet to catch up asks instead.
   audit_again(now);
   if (now.steady >= next_audit) audit(now);
@@ -275,7 +282,7 @@ void Engine::State::gossip(Now now) {
 void Engine::State::forget_addresses() {
   if (std::exchange(addresses_hash, membership.hash()) == membership.hash()) return;
   std::set<Address> addresses;
-  for (const auto& [origin, member] : membership.all()) {
+  for (const Member& member : membership.all()) {
     if (!member.left) addresses.insert(member.address);
   }
   dialer.keep_only(addresses);
@@ -310,16 +317,16 @@ void Engine::State::close_link(Now now, LinkId id, bool refused) {
 }
 
 void Engine::State::forget_link(Now now, LinkId id, bool refused) {
-  const auto it = links.find(id);
-  if (it == links.end()) return;
-  abandon_walk(it->second);
+  Link* link = find(id);
+  if (link == nullptr) return;
+  abandon_walk(*link);
   forget_asks(id);
   doubts.erase(id);
   if (resync && resync->with == id) abandon_resync();
   dialer.ended(now.steady, id, refused);
-  ingresses.failed(it->second.is_established() ? it->second.peer.origin : it->second.expected, now.steady);
-  std::erase_if(established, [&](const auto& entry) { return entry.second == id; });
-  links.erase(it);
+  ingresses.failed(link->is_established() ? link->peer.origin : link->expected, now.steady);
+  std::erase_if(established, [&](const auto& entry) { return entry.second == link; });
+  links.erase(id);
   topology_due = true;
 }
 

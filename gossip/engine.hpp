@@ -134,6 +134,8 @@ class Engine {
 
   /// Next effect. Drain to nullopt after every input.
   [[nodiscard]] std::optional<Output> poll();
+  /// Whether poll() would give any.
+  [[nodiscard]] bool has_output() const;
   /// When wake() is next due. Any input may move it.
   [[nodiscard]] SteadyMs deadline() const;
 
@@ -159,6 +161,9 @@ class Engine {
   [[nodiscard]] std::size_t regions_acknowledged(const Stamp& written) const;
   /// closed(o) of every origin known. Valid until the next input.
   [[nodiscard]] const Stamps& closed() const;
+  /// Rises with every row of them; and those that have risen since then, by origin.
+  [[nodiscard]] std::uint64_t closed_revision() const;
+  [[nodiscard]] Stamps closed_since(std::uint64_t revision) const;
   [[nodiscard]] const EngineStats& stats() const;
   /// How far the other nodes' wall clocks are ahead of this one's: the median; negative: behind.
   [[nodiscard]] Ms clock_offset() const;

@@ -11,7 +11,7 @@
 #include "gossip/fetching.hpp"
 #include "gossip/ingress.hpp"
 #include "gossip/knowledge.hpp"
-#include "gossip/link.hpp"
+#include "gossip/links.hpp"
 #include "gossip/membership.hpp"
 #include "gossip/random.hpp"
 
@@ -96,7 +96,7 @@ struct Engine::State {
   // -- topology.cpp ----------------------------------------------------------------------------------
   void settle(Now now);
   void review_topology(Now now);
-  [[nodiscard]] bool is_near(const Link& link) const { return link.peer.region == options.region; }
+  [[nodiscard]] static bool is_near(const Link& link) { return link.near; }
   [[nodiscard]] Role role_of(const Link& link) const;
   [[nodiscard]] Standing standing(Now now, Origin member);
   [[nodiscard]] bool wants_link_with(const Member& member) const;
@@ -195,8 +195,10 @@ struct Engine::State {
   Ingresses ingresses;
   Knowledge knowledge;
   EngineStats stats;
-  std::map<LinkId, Link> links;
-  std::multimap<Origin, LinkId> established;  // Invariant: those of `links` that are.
+  Origins origins;  // of which any link has told something
+  Links links;
+  std::vector<std::pair<Origin, Link*>>
+      established;  // Invariant: those of `links` that are, by origin and age.
   std::deque<Output> outputs;
   std::set<std::string> cut_regions;
   std::set<Origin> news;             // members that changed since the last round
@@ -229,9 +231,11 @@ struct Engine::State {
   Stamps floors_cache;
   std::uint64_t floors_cache_revision = ~std::uint64_t{0};
 
-  bool asking_due = false;    // something was learned that may let this node ask to be caught up
-  bool topology_due = false;  // links or members have changed
-  bool relaying_due = false;  // something arrived that is to be passed on
+  std::uint64_t pumped_changes = 0;  // ever made when all links were last pumped
+  bool pump_due = false;             // some have more to say than that
+  bool asking_due = false;           // something was learned that may let this node ask to be caught up
+  bool topology_due = false;         // links or members have changed
+  bool relaying_due = false;         // something arrived that is to be passed on
   Offset clock_offset;
   bool silent = false;  // this node's clock is wrong, and it streams nothing
   std::optional<SteadyMs> clock_right_since;

@@ -50,6 +50,7 @@ void Engine::State::on_hello(Now now, Link& link, const Hello& hello) {
     return;
   }
   link.peer = hello;
+  link.near = hello.region == options.region;
   if (const std::string reason = mismatch(hello); !reason.empty()) {
     refuse_handshake(now, link, reason);
     return;
@@ -67,7 +68,9 @@ void Engine::State::on_hello(Now now, Link& link, const Hello& hello) {
   }
   if (!link.dialled) greet(now, link);
   link.phase = Link::Phase::established;
-  established.emplace(hello.origin, link.id);
+  const auto after =
+      std::ranges::upper_bound(established, hello.origin, {}, &std::pair<Origin, Link*>::first);
+  established.emplace(after, hello.origin, &link);
   dialer.succeeded(link.id, hello.origin);
   if (settle_duplicate(now, link)) on_established(now, link);
 }
@@ -132,15 +135,15 @@ void Engine::State::send_members(Now now, Link& link) {
   if (is_long && now.steady < next_long_list) return;
   link.members_sent_at = now.steady;
   if (is_long) next_long_list = now.steady + timing::long_list_wait;
-  send(link, Members{.members = membership.list()});
+  send(link, Members{.members = membership.all()});
 }
 
 void Engine::State::learn_targets(Now now, const Member& member) {
   if (member.address.empty() || member.left) return;
   // A newer life at the same address: the older one is not there any more.
-  for (const auto& [origin, other] : membership.all()) {
-    if (origin != member.origin && other.address == member.address && other.stamp > member.stamp &&
-        !other.left)
+  for (const Origin origin : {self(), dialer.expected_at(member.address)}) {
+    const Member* other = origin == member.origin ? nullptr : membership.find(origin);
+    if (other != nullptr && other->address == member.address && other->stamp > member.stamp && !other->left)
       return;
   }
   dialer.learn(now.steady, member.address, member.origin, member.origin < self());

@@ -21,7 +21,7 @@ void Ingresses::rank(const Membership& membership, Origin self, const std::strin
   if (membership.hash() == ranked_hash_) return;
   ranked_hash_ = membership.hash();
   std::map<Address, const Member*> newest;  // of several lives at one address only the last may be there
-  for (const auto& [origin, member] : membership.all()) {
+  for (const Member& member : membership.all()) {
     if (member.left || member.address.empty() || member.region == own_region) continue;
     const Member*& last = newest[member.address];
     if (last == nullptr || last->stamp < member.stamp) last = &member;

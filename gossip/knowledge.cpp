@@ -18,6 +18,14 @@ Hlc danger(const Stamps& floors, const Stamps& closed_by_other) {
   return highest;
 }
 
+Hlc danger(const Stamps& floors, const StampColumn& closed_by_other) {
+  Hlc highest;
+  for (const auto& [origin, floor] : floors) {
+    if (floor > highest && floor > closed_by_other.find(origin)) highest = floor;
+  }
+  return highest;
+}
+
 void learn_stamp(Stamps& stamps, Origin origin, Hlc to) {
   if (stamps.size() >= crdt::limits::digest_rows_max && crdt::find_stamp(stamps, origin).is_zero()) return;
   crdt::raise_stamp(stamps, origin, to);

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "crdt/store.hpp"
+#include "gossip/origins.hpp"
 #include "gossip/wire/message.hpp"
 
 namespace geolru::gossip {
@@ -11,6 +12,7 @@ namespace geolru::gossip {
 /// The highest floor that lies above the other side's closed stamp of that origin, or zero: up to there the
 /// other side may hold what was seen overwritten here, by writes that are no longer remembered.
 [[nodiscard]] Hlc danger(const Stamps& floors, const Stamps& closed_by_other);
+[[nodiscard]] Hlc danger(const Stamps& floors, const StampColumn& closed_by_other);
 
 /// Raises an entry, but adds none beyond limits::digest_rows_max: peers may name any number of origins.
 void learn_stamp(Stamps& stamps, Origin origin, Hlc to);

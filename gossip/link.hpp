@@ -6,37 +6,51 @@
 #include <optional>
 
 #include "gossip/engine.hpp"
+#include "gossip/origins.hpp"
 #include "gossip/skew.hpp"
 
 namespace geolru::gossip {
 
 struct Link {
-  LinkId id{};
-  bool dialled = false;
-  Address remote;
-  Origin expected = Origin::none;  // whom a dial hopes to find
+  Link(LinkId its_id, Origins& origins) : id{its_id}, peer_closed{origins} {}
+  [[nodiscard]] bool is_established() const { return phase == Phase::established; }
 
+  // What is looked at whenever all links are.
+  LinkId id;
   enum class Phase : std::uint8_t { connecting, greeting, established } phase = Phase::connecting;
-  SteadyMs opened_at{};
+  bool dialled = false;
+  enum class Out : std::uint8_t { idle, walking, live } out = Out::idle;
+  enum class In : std::uint8_t { unasked, asked, live } in = In::unasked;
+  Role role = Role::none;       // what the peer is to this node
+  Role peer_role = Role::none;  // and this node to the peer
+  bool near = false;            // in the same region
+  bool peer_silent = false;     // it streams nothing to anybody
+  bool asked_to_relay = false;  // What it was asked for is passed on inside this region.
+  bool round_due = false;       // A close round waits for the next pass.
+  bool answer_due = false;      // The next close asks for acknowledgements at once.
   SteadyMs heard_at{};
   SteadyMs taken_at{};     // when the network last took bytes, or had none to take
   std::size_t unsent = 0;  // handed to the transport, not yet taken by the network
-  std::uint64_t bytes_in = 0, bytes_out = 0;
-  Hello peer;
-  Role role = Role::none;       // what the peer is to this node
-  Role peer_role = Role::none;  // and this node to the peer
-  SteadyMs needed_at{};         // when either streamed to the other
+  SteadyMs needed_at{};    // when either streamed to the other
+  SteadyMs closed_at{};
+  std::uint64_t closed_changes = 0;         // made by the last round that was closed here
+  std::optional<SteadyMs> report_asked_at;  // Closes wait for a fresh digest of the peer.
+  std::optional<SteadyMs> resume_at;        // The peer refused a stamp: offer it again then.
+  Stamps peer_floors;                       // as it told
+  std::optional<SteadyMs> behind_since;     // We are behind its floors.
+  SteadyMs asked_at{};
+  Hlc own_close;                 // The peer's own, as its stream told.
+  Hlc acknowledged;              // How far the peer was told that it is closed here.
+  std::optional<Offset> offset;  // of the peer's wall clock
 
-  // What the peer told: digests, closes, acknowledgements.
-  Stamps peer_closed;
-  Stamps peer_floors;
-  // What it was told in digests, so that the next holds only changes.
+  // What the peer told by digests, closes and acknowledgements; and what it was told in digests, so that the next
+  // holds only changes.
+  StampColumn peer_closed;
   std::uint64_t told_revision = 0;  // of what is known here
   Stamps told_floors;
   std::optional<SteadyMs> members_sent_at;  // all of them
 
   // Outbound: a catch-up, then a live stream.
-  enum class Out : std::uint8_t { idle, walking, live } out = Out::idle;
   std::uint32_t out_stream = 0;
   crdt::WalkId walk{};
   Stamps walk_closes;  // Own closed as of before the walk began; sent once all was sent.
@@ -48,32 +62,21 @@ struct Link {
   std::optional<Stamps> closing;  // Closes the current pass of the live stream.
   // Of origins relayed here, from where on: closed over only once the peer has closed as far by itself.
   Stamps relayed_from;
-  bool round_due = false;   // A close round waits for the next pass.
-  bool answer_due = false;  // The next close asks for acknowledgements at once.
-  SteadyMs closed_at{};
-  std::uint64_t closed_changes = 0;         // made by the last round that was closed here
-  std::optional<SteadyMs> report_asked_at;  // Closes wait for a fresh digest of the peer.
-  std::optional<SteadyMs> resume_at;        // The peer refused a stamp: offer it again then.
 
   // Inbound.
-  enum class In : std::uint8_t { unasked, asked, live } in = In::unasked;
   std::uint32_t in_stream = 0;
   std::optional<std::uint32_t> refused_stream;
-  SteadyMs asked_at{};
-  std::optional<SteadyMs> behind_since;  // We are behind its floors.
-  bool asked_to_relay = false;           // What it was asked for is passed on inside this region.
-  Hlc own_close;                         // The peer's own, as its stream told.
-  Hlc acknowledged;                      // How far the peer was told that it is closed here.
-  Stamps last_closes;                    // What it closed last: acknowledged with the next close.
-
+  Stamps last_closes;  // What it closed last: acknowledged with the next close.
   std::uint64_t peer_ping = 0;
   SteadyMs pinged_at{};
   Ms round_trip{};
-  std::optional<Offset> offset;  // of the peer's wall clock
-  bool peer_silent = false;      // it streams nothing to anybody
-  SteadyMs next_audit_taken{};   // earlier ones are ignored
+  SteadyMs next_audit_taken{};  // earlier ones are ignored
 
-  [[nodiscard]] bool is_established() const { return phase == Phase::established; }
+  Hello peer;
+  Address remote;
+  Origin expected = Origin::none;  // whom a dial hopes to find
+  SteadyMs opened_at{};
+  std::uint64_t bytes_in = 0, bytes_out = 0;
 };
 
 }  // namespace geolru::gossip

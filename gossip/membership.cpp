@@ -1,6 +1,8 @@
 // gossip/membership.cpp – see membership.hpp.
 #include "gossip/membership.hpp"
 
+#include <algorithm>
+
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -17,34 +19,40 @@ std::uint64_t hash_of(const Member& member) {
 }  // namespace
 
 bool Membership::merge(const Member& member, WallMs now) {
-  if (member.stamp.ms() + member.lifetime <= now) return false;
-  const auto it = members_.find(member.origin);
-  if (it == members_.end() && members_.size() >= crdt::limits::members_max) return false;
-  if (it != members_.end() && it->second.stamp >= member.stamp) return false;
-  if (it != members_.end()) hash_ -= hash_of(it->second);
+  const WallMs end = member.stamp.ms() + member.lifetime;
+  if (end <= now) return false;
+  const auto it = std::ranges::lower_bound(members_, member.origin, {}, &Member::origin);
+  const bool is_known = it != members_.end() && it->origin == member.origin;
+  if (!is_known && members_.size() >= crdt::limits::members_max) return false;
+  if (is_known && it->stamp >= member.stamp) return false;
+  if (is_known) hash_ -= hash_of(*it);
   hash_ += hash_of(member);
-  members_.insert_or_assign(member.origin, member);
+  next_end_ = std::min(next_end_, end);
+  if (is_known) {
+    *it = member;
+  } else {
+    members_.insert(it, member);
+  }
   return true;
 }
 
 void Membership::expire(WallMs now) {
-  std::erase_if(members_, [&](const auto& entry) {
-    if (entry.second.stamp.ms() + entry.second.lifetime > now) return false;
-    hash_ -= hash_of(entry.second);
+  if (now < next_end_) return;
+  next_end_ = WallMs::max();
+  std::erase_if(members_, [&](const Member& member) {
+    const WallMs end = member.stamp.ms() + member.lifetime;
+    if (end > now) {
+      next_end_ = std::min(next_end_, end);
+      return false;
+    }
+    hash_ -= hash_of(member);
     return true;
   });
 }
 
 const Member* Membership::find(Origin origin) const {
-  const auto it = members_.find(origin);
-  return it == members_.end() ? nullptr : &it->second;
-}
-
-std::vector<Member> Membership::list() const {
-  std::vector<Member> list;
-  list.reserve(members_.size());
-  for (const auto& [origin, member] : members_) list.push_back(member);
-  return list;
+  const auto it = std::ranges::lower_bound(members_, origin, {}, &Member::origin);
+  return it == members_.end() || it->origin != origin ? nullptr : &*it;
 }
 
 }  // namespace geolru::gossip

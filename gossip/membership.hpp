@@ -2,7 +2,6 @@
 // origin, untouched by eviction and clear. Serialised.
 #pragma once
 
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,14 +20,14 @@ class Membership {
 
   [[nodiscard]] const Member* find(Origin origin) const;
   /// All registers, by origin, those that left included.
-  [[nodiscard]] const std::map<Origin, Member>& all() const { return members_; }
-  [[nodiscard]] std::vector<Member> list() const;
+  [[nodiscard]] const std::vector<Member>& all() const { return members_; }
   /// Equal maps have equal hashes.
   [[nodiscard]] std::uint64_t hash() const { return hash_; }
 
  private:
-  std::map<Origin, Member> members_;
-  std::uint64_t hash_ = 0;  // Invariant: the sum over members_.
+  std::vector<Member> members_;      // Invariant: sorted by origin.
+  WallMs next_end_ = WallMs::max();  // Invariant: no lifetime is over before.
+  std::uint64_t hash_ = 0;           // Invariant: the sum over members_.
 };
 
 }  // namespace geolru::gossip

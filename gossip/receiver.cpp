@@ -42,7 +42,7 @@ void Engine::State::on_digest(Now now, Link& link, const Digest& digest) {
     if (!row.closed.is_zero()) closed.emplace_back(row.origin, row.closed);
     if (!row.floor.is_zero()) told_floors.emplace_back(row.origin, row.floor);
   }
-  learn_stamps(link.peer_closed, std::move(closed));
+  link.peer_closed.learn(closed);
   learn_stamps(link.peer_floors, std::move(told_floors));
   if (link.report_asked_at && digest.ask != Ask::report) {
     link.report_asked_at.reset();
@@ -197,8 +197,8 @@ bool Engine::State::take_closes(Now now, Link& link, const Close& close) {
   }
   const Ms retention = store.options().retention() + timing::rows_linger;
   const WallMs horizon = store.clock().now(now.wall) - retention;
+  link.peer_closed.learn(close.closes);
   for (const auto& [origin, stamp] : close.closes) {
-    learn_stamp(link.peer_closed, origin, stamp);
     if (origin != self() && stamp.ms() >= horizon) knowledge.close(origin, stamp, now.steady);
   }
   link.own_close = std::max(link.own_close, crdt::find_stamp(close.closes, link.peer.origin));
@@ -206,7 +206,7 @@ bool Engine::State::take_closes(Now now, Link& link, const Close& close) {
 }
 
 void Engine::State::on_close(Now now, Link& link, const Close& close) {
-  for (const auto& [origin, stamp] : close.acknowledged) learn_stamp(link.peer_closed, origin, stamp);
+  link.peer_closed.learn(close.acknowledged);
   link.peer_ping = close.ping;
   link.pinged_at = now.steady;
   const auto steady = static_cast<std::uint64_t>(now.steady.time_since_epoch().count());

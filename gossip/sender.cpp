@@ -34,7 +34,7 @@ void Engine::State::begin_round(Now now, bool answer) {
     const bool is_time = now.steady - link.closed_at >= timing::remote_close_idle;
     link.answer_due = link.answer_due || answer;
     if (answer || is_near(link) || has_news || is_time || leaving) {
-      link.round_due = true;
+      link.round_due = pump_due = true;
       link.closed_changes = round.changes;
     }
   }
@@ -119,7 +119,7 @@ void Engine::State::start_catch_up(Now now, Link& link, Hlc resync_up_to, bool b
   // A stub dropped before its origin closed over it: this node may lack older writes of that origin, and the
   // peer is going to count them as closed with the floor. What they may have overwritten proves nothing.
   const Hlc doubtful = resync_up_to.is_zero() ? Hlc{} : danger(store.floors(), link.walk_closes);
-  link.walk = store.begin_walk({link.peer_closed, resync_up_to, doubtful});
+  link.walk = store.begin_walk({link.peer_closed.sorted(), resync_up_to, doubtful});
   link.out = Link::Out::walking;
   link.walk_floors = store.floors();
   const Hlc behind = danger(link.walk_floors, link.peer_closed);
@@ -139,6 +139,10 @@ void Engine::State::pump(Now now, Link& link) {
 
 void Engine::State::pump_all(Now now) {
   static_cast<void>(store.take_dirty());  // before the pumps look: a write after this asks for a new wake-up
+  std::uint64_t changes = 0;
+  for (std::size_t shard = 0; shard < store.shard_count(); ++shard) changes += store.head(shard);
+  if (std::exchange(pumped_changes, changes) == changes && !std::exchange(pump_due, false)) return;
+  pump_due = false;
   for (auto& [id, link] : links) pump(now, link);
 }
 
@@ -281,7 +285,7 @@ void Engine::State::consider_offer(Now now, Link& link) {
       link.resume_at)
     return;
   for (const auto& [origin, closed] : knowledge.closed()) {
-    const Hlc theirs = crdt::find_stamp(link.peer_closed, origin);
+    const Hlc theirs = link.peer_closed.find(origin);
     const bool is_streamed = origin == self() && link.out == Link::Out::live;
     if (origin == link.peer.origin || is_streamed) continue;
     const bool is_quiet = is_silent(now, origin);

@@ -21,8 +21,8 @@ void Engine::State::review_topology(Now now) {
   for (const Origin origin : ingresses.chosen()) {
     if (const Member* member = membership.find(origin)) dialer.hurry(now.steady, member->address);
   }
-  for (const LinkId id : link_ids()) {
-    Link& link = *find(id);
+  for (Link* each : links.each()) {
+    Link& link = *each;
     if (!link.is_established()) continue;
     if (const Role role = role_of(link); role != link.role) {
       link.role = role;
@@ -58,7 +58,7 @@ Standing Engine::State::standing(Now now, Origin member) {
   // A long catch-up acknowledges nothing for a while, but is taken.
   const bool is_walking =
       link->out == Link::Out::walking && now.steady - link->taken_at < timing::acknowledged_within;
-  const Hlc acknowledged = crdt::find_stamp(link->peer_closed, self());
+  const Hlc acknowledged = link->peer_closed.find(self());
   const bool is_fresh = link->out == Link::Out::live &&
                         store.clock().now(now.wall) - acknowledged.ms() < timing::acknowledged_within;
   return is_walking || is_fresh ? Standing::sound : Standing::linked;
@@ -67,8 +67,7 @@ Standing Engine::State::standing(Now now, Origin member) {
 bool Engine::State::wants_link_with(const Member& member) const {
   if (member.region == options.region || ingresses.is_chosen(member.origin)) return true;
   // Who cannot be dialled, and has no neighbour who can, is reached on the links that it opens itself.
-  return options.advertise.empty() && std::ranges::none_of(membership.all(), [&](const auto& entry) {
-           const Member& other = entry.second;
+  return options.advertise.empty() && std::ranges::none_of(membership.all(), [&](const Member& other) {
            return other.region == options.region && !other.address.empty() && !other.left;
          });
 }
@@ -104,7 +103,7 @@ void Engine::State::begin_relaying(const Link& from) {
   const Origin origin = from.peer.origin;
   const Hlc start = knowledge.closed(origin);
   for (auto& [id, link] : links) {
-    if (link.is_established() && is_near(link) && crdt::find_stamp(link.peer_closed, origin) < start)
+    if (link.is_established() && is_near(link) && link.peer_closed.find(origin) < start)
       learn_stamp(link.relayed_from, origin, start);
   }
 }
@@ -121,7 +120,7 @@ Stamps Engine::State::relayed_closes() const {
 /// Takes out closes that would pass over what the peer may lack. True if there were any.
 bool Engine::State::hold_back_uncovered(Link& link, Stamps& closes) const {
   std::erase_if(link.relayed_from,
-                [&](const auto& row) { return crdt::find_stamp(link.peer_closed, row.first) >= row.second; });
+                [&](const auto& row) { return link.peer_closed.find(row.first) >= row.second; });
   const auto held = std::erase_if(
       closes, [&](const auto& row) { return !crdt::find_stamp(link.relayed_from, row.first).is_zero(); });
   return held != 0;

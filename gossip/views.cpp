@@ -29,7 +29,8 @@ bool Engine::State::is_silent(Now now, Origin origin) const {
 std::vector<MemberView> Engine::members(Now now) const {
   const State& s = *state_;
   std::vector<MemberView> views;
-  for (const auto& [origin, member] : s.membership.all()) {
+  for (const Member& member : s.membership.all()) {
+    const Origin origin = member.origin;
     MemberView view{
         .origin = origin, .name = member.name, .region = member.region, .address = member.address};
     view.self = origin == s.self();
@@ -51,13 +52,13 @@ std::map<std::string, Ms> Engine::staleness(Now now) const {
   };
   std::map<std::string, Region> regions;
   const State& s = *state_;
-  for (const auto& [origin, member] : s.membership.all()) {
+  for (const Member& member : s.membership.all()) {
     if (member.region == s.options.region || member.left) continue;
-    const std::optional<Ms> lag = s.lag_of(now, origin);
+    const std::optional<Ms> lag = s.lag_of(now, member.origin);
     if (!lag) continue;
     Region& region = regions[member.region];
     region.best = std::min(region.best.value_or(Ms::max()), *lag);
-    if (liveness(false, s.knowledge.silent_for(origin, now.steady)) == Liveness::unreachable) continue;
+    if (liveness(false, s.knowledge.silent_for(member.origin, now.steady)) == Liveness::unreachable) continue;
     region.worst_alive = std::max(region.worst_alive.value_or(Ms{0}), *lag);
   }
   std::map<std::string, Ms> staleness;
@@ -70,12 +71,21 @@ std::size_t Engine::regions_acknowledged(const Stamp& written) const {
   std::set<std::string> regions;
   for (const auto& [id, link] : state_->links) {
     if (!link.is_established() || link.peer.region == state_->options.region) continue;
-    if (crdt::find_stamp(link.peer_closed, written.origin) >= written.hlc) regions.insert(link.peer.region);
+    if (link.peer_closed.find(written.origin) >= written.hlc) regions.insert(link.peer.region);
   }
   return regions.size();
 }
 
 const Stamps& Engine::closed() const { return state_->knowledge.closed(); }
+
+std::uint64_t Engine::closed_revision() const { return state_->knowledge.revision(); }
+
+Stamps Engine::closed_since(std::uint64_t revision) const {
+  Stamps risen;
+  state_->knowledge.for_each_since(revision,
+                                   [&](Origin origin, Hlc closed) { risen.emplace_back(origin, closed); });
+  return risen;
+}
 
 const EngineStats& Engine::stats() const { return state_->stats; }
 
@@ -106,8 +116,8 @@ std::optional<Engine::Refusal> Engine::refusal(crdt::KeyHash hash) const {
 }
 
 bool Engine::established(LinkId link) const {
-  const auto it = state_->links.find(link);
-  return it != state_->links.end() && it->second.is_established();
+  const Link* found = state_->links.find(link);
+  return found != nullptr && found->is_established();
 }
 
 }  // namespace geolru::gossip

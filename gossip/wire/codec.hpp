@@ -33,6 +33,9 @@ struct DecodeRules {
 [[nodiscard]] std::variant<Received, Rejected> decode(std::span<const std::byte> payload,
                                                       const DecodeRules& rules);
 
+/// Whether this payload, if it is a message at all, is one of registers.
+[[nodiscard]] bool carries_registers(std::span<const std::byte> payload);
+
 /// Cuts a byte stream into payloads. Serialised by its owner.
 class FrameReader {
  public:

@@ -365,6 +365,18 @@ kj::ArrayPtr<const capnp::word> one_segment(std::span<const std::byte> payload) 
 
 }  // namespace
 
+bool carries_registers(std::span<const std::byte> payload) {
+  try {
+    capnp::FlatArrayMessageReader reader{one_segment(payload)};
+    const auto which = reader.getRoot<schema::Message>().which();
+    return which == schema::Message::RECORDS || which == schema::Message::FETCHED;
+  } catch (const Malformed&) {
+    return false;
+  } catch (const kj::Exception&) {
+    return false;
+  }
+}
+
 std::variant<Received, Rejected> decode(std::span<const std::byte> payload, const DecodeRules& rules) {
   try {
     const auto words = one_segment(payload);

@@ -35,7 +35,7 @@ TEST_CASE("membership: the newest stamp of an origin wins, in every order", "[me
   do {
     Membership map;
     for (const Member* m : order) map.merge(*m, wall(5));
-    REQUIRE(map.list() == std::vector{back});
+    REQUIRE(map.all() == std::vector{back});
     for (const Member* m : order) REQUIRE_FALSE(map.merge(*m, wall(5)));
   } while (std::ranges::next_permutation(order).found);
 }
@@ -58,7 +58,7 @@ TEST_CASE("membership: registers expire and are not taken again", "[membership]"
   map.expire(wall(10'000));
   CHECK(map.find(Origin{1}) == nullptr);
   CHECK_FALSE(map.merge(member(1, 0), wall(10'000)));
-  CHECK(map.list().empty());
+  CHECK(map.all().empty());
 }
 
 TEST_CASE("membership: equal maps have equal hashes, other ones do not", "[membership]") {
