@@ -35,6 +35,7 @@ class Traffic final : public Watcher {
   struct Count {
     int values = 0, others = 0;
   };
+  [[nodiscard]] bool reads_all() const override { return true; }
   void delivering(NodeId to, NodeId from, const gossip::Received* received, const Frame&) override {
     const auto* records = received ? std::get_if<gossip::ReceivedRecords>(received) : nullptr;
     if (!records) return;

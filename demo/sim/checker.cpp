@@ -142,20 +142,24 @@ void Checker::check_audits(NodeId node, const NodeView& view) const {
 }
 
 void Checker::check_closed(NodeId node, NodeView& view) {
-  const crdt::Stamps& closed = world_.engine(node).closed();
-  if (closed == view.closed) return;
-  auto before = view.closed.begin();
-  for (const auto& [origin, up_to] : closed) {
-    while (before != view.closed.end() && before->first < origin) ++before;
-    const bool known = before != view.closed.end() && before->first == origin;
-    const Hlc after = known ? before->second : Hlc{};
+  const gossip::Engine& engine = world_.engine(node);
+  const std::uint64_t revision = engine.closed_revision();
+  if (revision == view.revision) return;
+  // A node that has begun anew counts from the beginning.
+  if (revision < view.revision) {
+    view.closed = {};
+    view.revision = 0;
+  }
+  for (const auto& [origin, up_to] : engine.closed_since(view.revision)) {
+    const Hlc after = crdt::find_stamp(view.closed, origin);
     if (up_to <= after) continue;
     history_.between(origin, after, up_to, [&](KeyId key) {
       const KeyHash hash = history_.hash(key);
       view.touched.push_back(hash);
     });
+    crdt::raise_stamp(view.closed, origin, up_to);
   }
-  view.closed = closed;
+  view.revision = revision;
   bool cleared = false;
   for (KeyHash hash : view.touched) {
     cleared |= hash == crdt::clear_hash;

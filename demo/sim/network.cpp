@@ -26,9 +26,16 @@ void Network::add_node(std::size_t region) {
 }
 
 std::optional<NodeId> Network::peer(NodeId from, LinkId link) const {
-  const auto place = links_[from].find(static_cast<std::uint64_t>(link));
-  if (place == links_[from].end()) return std::nullopt;
-  return connections_[place->second.id]->ends[1 - place->second.side].node;
+  const auto number = static_cast<std::uint64_t>(link);
+  if (number >= links_[from].size() || !links_[from][number].open) return std::nullopt;
+  const Place& at = links_[from][number];
+  return connections_[at.id]->ends[1 - at.side].node;
+}
+
+Network::Place& Network::place(NodeId node, LinkId link) {
+  const auto number = static_cast<std::uint64_t>(link);
+  if (number >= links_[node].size()) links_[node].resize(number + 1);
+  return links_[node][number];
 }
 
 Us Network::delay(NodeId from, NodeId to) {
@@ -44,7 +51,7 @@ void Network::dial(NodeId from, LinkId link, const Address& to) {
   auto connection = std::make_unique<Connection>();
   connection->ends[0] = {from, hosts_.life(from).value(), link, true};
   connections_.push_back(std::move(connection));
-  links_[from][static_cast<std::uint64_t>(link)] = {id, 0};
+  place(from, link) = {id, 0, true};
   knock(id, to, 0);
 }
 
@@ -77,7 +84,7 @@ void Network::welcome(ConnectionId id, NodeId at) {
   }
   const LinkId link = hosts_.accept(at, connection->ends[0].node);
   connection->ends[1] = {at, hosts_.life(at).value(), link, true};
-  links_[at][static_cast<std::uint64_t>(link)] = {id, 1};
+  place(at, link) = {id, 1, true};
   // What the accepting side says must not overtake the news that the connection stands.
   const Us stands = events_.now() + delay(at, connection->ends[0].node);
   connection->pipes[1].last_due = stands;
@@ -92,9 +99,8 @@ void Network::welcome(ConnectionId id, NodeId at) {
 void Network::fail(ConnectionId id, const std::string& reason) { tell_gone(id, 0, events_.now(), reason); }
 
 void Network::send(NodeId from, LinkId link, const Frame& frame) {
-  const auto place = links_[from].find(static_cast<std::uint64_t>(link));
-  if (place == links_[from].end()) return;
-  const auto [id, side] = place->second;
+  const auto [id, side, is_open] = place(from, link);
+  if (!is_open) return;
   Pipe& pipe = connections_[id]->pipes[side];
   pipe.unsent += frame->size();
   unsent_max_ = std::max(unsent_max_, pipe.unsent);
@@ -104,9 +110,8 @@ void Network::send(NodeId from, LinkId link, const Frame& frame) {
 }
 
 void Network::hang_up(NodeId from, LinkId link) {
-  const auto place = links_[from].find(static_cast<std::uint64_t>(link));
-  if (place == links_[from].end()) return;
-  const auto [id, side] = place->second;
+  const auto [id, side, is_open] = place(from, link);
+  if (!is_open) return;
   connections_[id]->pipes[side].items.push_back({});
   pump(id, side);
   close_end(id, side);
@@ -126,23 +131,50 @@ void Network::pump(ConnectionId id, unsigned side) {
     pipe.last_due = item.due;
     if (item.frame) {
       pipe.buffered += bytes;
-      Traffic& traffic = traffic_[{from, to}];
-      ++traffic.frames;
-      traffic.bytes += bytes;
-      events_.after(Us{0},
-                    [this, id, side, bytes = static_cast<std::uint32_t>(bytes)] { took(id, side, bytes); });
+      ++pipe.traffic.frames;
+      pipe.traffic.bytes += bytes;
+      if (pipe.taken == 0) events_.after(Us{0}, [this, id, side] { took(id, side); });
+      pipe.taken += static_cast<std::uint32_t>(bytes);
     }
   }
   if (!pipe.arriving && pipe.departed > 0) schedule_arrival(id, side, pipe.items.front().due);
 }
 
-void Network::took(ConnectionId id, unsigned side, std::size_t bytes) {
+void Network::took(ConnectionId id, unsigned side) {
   Connection* connection = connections_[id].get();
   if (!connection) return;
   const End& end = connection->ends[side];
+  const std::size_t bytes = std::exchange(connection->pipes[side].taken, 0);
   connection->pipes[side].unsent -= bytes;
   if (!alive(end)) return;
   hosts_.sent(end.node, end.link, bytes);
+}
+
+void Network::forget(ConnectionId id) {
+  const Connection& connection = *connections_[id];
+  for (unsigned side : {0u, 1u}) {
+    const Traffic& traffic = connection.pipes[side].traffic;
+    if (traffic.frames == 0) continue;
+    Traffic& past = past_traffic_[{connection.ends[side].node, connection.ends[1 - side].node}];
+    past.frames += traffic.frames;
+    past.bytes += traffic.bytes;
+  }
+  connections_[id].reset();
+}
+
+std::map<std::pair<NodeId, NodeId>, Network::Traffic> Network::traffic() const {
+  auto sum = past_traffic_;
+  for (const auto& connection : connections_) {
+    if (!connection) continue;
+    for (unsigned side : {0u, 1u}) {
+      const Traffic& traffic = connection->pipes[side].traffic;
+      if (traffic.frames == 0) continue;
+      Traffic& all = sum[{connection->ends[side].node, connection->ends[1 - side].node}];
+      all.frames += traffic.frames;
+      all.bytes += traffic.bytes;
+    }
+  }
+  return sum;
 }
 
 void Network::schedule_arrival(ConnectionId id, unsigned side, Us when) {
@@ -211,9 +243,9 @@ void Network::tell_gone(ConnectionId id, unsigned side, Us when, const std::stri
 void Network::close_end(ConnectionId id, unsigned side) {
   Connection& connection = *connections_[id];
   End& end = connection.ends[side];
-  links_[end.node].erase(static_cast<std::uint64_t>(end.link));
+  place(end.node, end.link).open = false;
   end.open = false;
-  if (!alive(connection.ends[1 - side])) connections_[id].reset();
+  if (!alive(connection.ends[1 - side])) forget(id);
 }
 
 void Network::heal(NodeId from, NodeId to) {
@@ -261,7 +293,7 @@ void Network::host_gone(NodeId node, bool peers_learn) {
       connection->ends[side].open = false;
       const NodeId peer = connection->ends[1 - side].node;
       if (!alive(connection->ends[1 - side])) {
-        connections_[id].reset();
+        forget(id);
       } else if (peers_learn && !is_cut(node, peer)) {
         tell_gone(id, 1 - side, events_.now() + delay(node, peer), "connection reset");
       }

@@ -10,7 +10,6 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "demo/sim/events.hpp"
@@ -79,7 +78,7 @@ class Network {
   struct Traffic {
     std::uint64_t frames = 0, bytes = 0;
   };
-  [[nodiscard]] const std::map<std::pair<NodeId, NodeId>, Traffic>& traffic() const { return traffic_; }
+  [[nodiscard]] std::map<std::pair<NodeId, NodeId>, Traffic> traffic() const;
   [[nodiscard]] std::uint64_t frames_delivered() const { return frames_delivered_; }
   /// The most bytes any connection had been given and not yet taken, and the largest frame.
   [[nodiscard]] std::size_t unsent_max() const { return unsent_max_; }
@@ -106,7 +105,9 @@ class Network {
     std::deque<Item> items;
     std::size_t departed = 0, buffered = 0, unsent = 0;
     Us last_due{};
-    bool arriving = false;  // an arrival of the first item is scheduled
+    bool arriving = false;    // an arrival of the first item is scheduled
+    std::uint32_t taken = 0;  // bytes of which the sender is about to hear that they have departed
+    Traffic traffic;
   };
   /// Side 0 dialled; pipe s leads away from side s.
   struct Connection {
@@ -123,7 +124,8 @@ class Network {
   void schedule_arrival(ConnectionId id, unsigned side, Us when);
   void arrive(ConnectionId id, unsigned side);
   void deliver(ConnectionId id, unsigned side, const Item& item);
-  void took(ConnectionId id, unsigned side, std::size_t bytes);
+  void took(ConnectionId id, unsigned side);
+  void forget(ConnectionId id);
   void tell_gone(ConnectionId id, unsigned side, Us when, const std::string& reason);
   void close_end(ConnectionId id, unsigned side);
 
@@ -137,10 +139,12 @@ class Network {
   std::vector<std::unique_ptr<Connection>> connections_;  // null: over
   struct Place {
     ConnectionId id = 0;
-    unsigned side = 0;
+    std::uint8_t side = 0;
+    bool open = false;
   };
-  std::vector<std::unordered_map<std::uint64_t, Place>> links_;  // by node and link
-  std::map<std::pair<NodeId, NodeId>, Traffic> traffic_;
+  [[nodiscard]] Place& place(NodeId node, LinkId link);
+  std::vector<std::vector<Place>> links_;                      // by node and link, which engines count from 1
+  std::map<std::pair<NodeId, NodeId>, Traffic> past_traffic_;  // of connections that are over
   std::uint64_t frames_delivered_ = 0;
   std::size_t unsent_max_ = 0, frame_max_ = 0;
 };

@@ -17,6 +17,7 @@ class Transcript final : public Watcher {
 
   void wrote(NodeId node, const Write& write) override;
   void read(NodeId node, const std::string& key, const std::optional<std::string>& value) override;
+  [[nodiscard]] bool reads_all() const override { return out_ != nullptr; }
   void delivering(NodeId to, NodeId from, const gossip::Received* received, const Frame& frame) override;
   void crashing(NodeId node) override;
   void started(NodeId node) override;

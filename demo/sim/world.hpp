@@ -68,7 +68,9 @@ class Watcher {
   virtual void wrote(NodeId, const Write&) {}
   virtual void read(NodeId, const std::string& /*key*/, const std::optional<std::string>& /*value*/) {}
   virtual void sending(NodeId /*from*/, NodeId /*to*/, const Frame&) {}
-  /// Before the engine gets it; null: the codec rejects it.
+  /// Whether it wants to know of every message what it says; else only of those that carry registers.
+  [[nodiscard]] virtual bool reads_all() const { return false; }
+  /// Before the engine gets it; null: the codec rejects it, or no watcher cares.
   virtual void delivering(NodeId /*to*/, NodeId /*from*/, const gossip::Received*, const Frame&) {}
   /// A node has taken an input and its outputs are carried out.
   virtual void stepped(NodeId) {}

@@ -1,4 +1,6 @@
 // demo/sim/world_drive.cpp – how a World drives its engines: inputs in, outputs carried out, timers.
+#include <algorithm>
+
 #include "demo/sim/world.hpp"
 #include "gossip/wire/codec.hpp"
 
@@ -41,21 +43,21 @@ void World::disconnected(NodeId id, LinkId link, const std::string& reason) {
 void World::receive(NodeId id, NodeId from, LinkId link, const Frame& frame) {
   Node& node = *nodes_[id];
   const auto payload = std::span{*frame}.subspan(crdt::limits::frame_header_bytes);
-  if (!watchers_.empty()) {
-    const gossip::DecodeRules rules{node.spec.store.max_ttl, hash_seed_};
-    const auto decoded = gossip::decode(payload, rules);
-    const auto* received = std::get_if<gossip::Received>(&decoded);
-    const bool has_records = received && std::holds_alternative<gossip::ReceivedRecords>(*received);
-    if (records_lost_ != 0 && has_records && random_.chance(records_lost_)) return;
-    for (Watcher* w : watchers_) w->delivering(id, from, received, frame);
-  }
+  std::optional<std::variant<gossip::Received, gossip::Rejected>> decoded;
+  const bool is_read = std::ranges::any_of(watchers_, [](const Watcher* w) { return w->reads_all(); });
+  if (is_read || gossip::carries_registers(payload))
+    decoded = gossip::decode(payload, {node.spec.store.max_ttl, hash_seed_});
+  const auto* received = decoded ? std::get_if<gossip::Received>(&*decoded) : nullptr;
+  const bool has_records = received && std::holds_alternative<gossip::ReceivedRecords>(*received);
+  if (records_lost_ != 0 && has_records && random_.chance(records_lost_)) return;
+  for (Watcher* w : watchers_) w->delivering(id, from, received, frame);
   node.engine->receive(now_at(id), link, payload);
   drain(id);
 }
 
 void World::sent(NodeId id, LinkId link, std::size_t bytes) {
   nodes_[id]->engine->sent(now_at(id), link, bytes);
-  drain(id);
+  if (nodes_[id]->engine->has_output()) drain(id);
 }
 
 void World::drain(NodeId id) {
