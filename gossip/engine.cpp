@@ -31,6 +31,7 @@ Engine::State::State(EngineOptions engine_options, crdt::Store& engine_store, No
   next_gossip = now.steady + options.gossip_interval;
   next_audit = now.steady + static_cast<int>(random.below(timing::audit_rounds)) * options.gossip_interval;
   next_slice = static_cast<std::uint32_t>(random.next());
+  next_ranking = now.steady + timing::ranking_wait;
 }
 
 void Engine::resolved(Now now, const std::string& seed, const std::vector<Address>& addresses,
@@ -177,9 +178,18 @@ void Engine::State::upkeep(Now now) {
   watch_clock(now);
   spread_news();
   begin_round(now, false);
-  ingresses.rank(membership, self(), options.region);
+  rank_ingresses(now);
   topology_due = asking_due = true;
   settle(now);
+}
+
+/// While many members come in, as at the start of a large cluster, whom each node chooses among them changes with
+/// every list, and links would be made for nothing.
+void Engine::State::rank_ingresses(Now now) {
+  const bool stands_still = std::exchange(members_hash, membership.hash()) == membership.hash();
+  if (!stands_still && membership.all().size() > members_short && now.steady < next_ranking) return;
+  next_ranking = now.steady + timing::ranking_wait;
+  ingresses.rank(membership, self(), options.region);
 }
 
 void Engine::State::dial(Now now) {
@@ -190,8 +200,11 @@ void Engine::State::dial(Now now) {
     const Member* member = membership.find(origin);
     const bool is_linked = origin != Origin::none && established_with(origin, LinkId{}) != nullptr;
     const bool is_cut = member != nullptr && cut_regions.contains(member->region);
-    // A seed that is gone is dialled all the same: the way back from a partition that outlived the membership.
-    const bool is_lost_seed = is_seed && standing(now, origin) == Standing::gone;
+    // A seed that is gone is dialled all the same: the way back from a partition that outlived the membership. Of one
+    // that has just come its digest will be heard of.
+    const bool is_new =
+        member != nullptr && store.clock().now(now.wall) - member->stamp.ms() < timing::unreachable_after;
+    const bool is_lost_seed = is_seed && !is_new && standing(now, origin) == Standing::gone;
     if (is_linked || is_cut || links.size() >= limits::links_max) {
       dialer.postpone(next_multiple(now.steady, timing::dial_again), address);
       continue;

@@ -41,6 +41,7 @@ inline constexpr Ms member_rewrite{1'200'000};
 inline constexpr Ms dial_again{1'000};     // an address whose node is linked, or cut off
 inline constexpr Ms unneeded_max{5'000};   // then a link that nobody streams on is given up
 inline constexpr Ms unwanted_wait{5'000};  // before an address is looked at again
+inline constexpr Ms ranking_wait{2'000};   // for members to stop changing, before ingresses are ranked
 inline constexpr Ms long_list_wait{50};    // between two tellings of many members
 inline constexpr Ms rows_linger{10'000};   // rows outlive what they speak of, whatever the clocks
 inline constexpr int audit_rounds = 10;    // rounds of gossip between two audits
@@ -48,12 +49,16 @@ inline constexpr Ms audit_settle{2'000};   // younger writes may yet be under wa
 inline constexpr Ms audits_apart{200};     // as often a peer's are answered
 }  // namespace timing
 
+/// Clusters of so many start and are told of at once.
+inline constexpr std::size_t members_short = 64;
+
 struct Engine::State {
   State(EngineOptions engine_options, crdt::Store& engine_store, Now now);
 
   // -- engine.cpp ------------------------------------------------------------------------------------
   void wake(Now now);
   void upkeep(Now now);
+  void rank_ingresses(Now now);
   void dial(Now now);
   [[nodiscard]] std::size_t strangers_to_dial(Now now) const;
   void check_timeouts(Now now);
@@ -216,8 +221,10 @@ struct Engine::State {
   SteadyMs next_gossip{};
   SteadyMs next_audit{};
   SteadyMs next_self{};
-  SteadyMs next_long_list{};  // when a large cluster's members may be told once more
-  SteadyMs next_stranger{};   // when one more seed is dialled of whom nothing is known
+  SteadyMs next_long_list{};       // when a large cluster's members may be told once more
+  std::uint64_t members_hash = 0;  // when ingresses were last to be ranked
+  SteadyMs next_ranking{};         // when they are at the latest, if members go on changing
+  SteadyMs next_stranger{};        // when one more seed is dialled of whom nothing is known
 
   std::map<crdt::KeyHash, Fetching> fetching;
   std::map<LinkId, std::vector<Wanted>> asks;  // chosen and not yet sent

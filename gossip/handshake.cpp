@@ -5,13 +5,6 @@
 #include "gossip/engine_state.hpp"
 
 namespace geolru::gossip {
-namespace {
-
-/// As many members are told whenever a peer knows others.
-constexpr std::size_t members_short = 64;
-
-}  // namespace
-
 void Engine::State::greet(Now now, Link& link) {
   const crdt::StoreOptions& rules = store.options();
   const Member* own = membership.find(self());

@@ -65,6 +65,7 @@ Standing Engine::State::standing(Now now, Origin member) {
 }
 
 bool Engine::State::wants_link_with(const Member& member) const {
+  if (member.left) return false;
   if (member.region == options.region || ingresses.is_chosen(member.origin)) return true;
   // Who cannot be dialled, and has no neighbour who can, is reached on the links that it opens itself.
   return options.advertise.empty() && std::ranges::none_of(membership.all(), [&](const Member& other) {
