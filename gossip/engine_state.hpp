@@ -88,6 +88,7 @@ struct Engine::State {
   void refuse_handshake(Now now, Link& link, const std::string& reason);
   [[nodiscard]] std::string mismatch(const Hello& hello) const;
   void on_established(Now now, Link& link);
+  void learn_greeted(Now now, Link& link);
   bool settle_duplicate(Now now, Link& link);
   void on_goodbye(Now now, Link& link, const Goodbye& goodbye);
   void on_members(Now now, const Link& link, const Members& members);
@@ -123,7 +124,7 @@ struct Engine::State {
   // -- sender.cpp ------------------------------------------------------------------------------------
   void begin_round(Now now, bool answer);
   void acknowledge(Now now, Link& link);
-  void send_digest(Now now, Link& link, Ask ask, Hlc resync_up_to = {});
+  void send_digest(Now now, Link& link, Ask ask, Hlc resync_up_to = {}, std::uint32_t begins = 0);
   void send_note(Link& link, Ask ask);
   [[nodiscard]] Digest digest_without_rows(const Link& link, Ask ask) const;
   void start_catch_up(Now now, Link& link, Hlc resync_up_to, bool by_anti_entropy);
@@ -148,9 +149,12 @@ struct Engine::State {
   // -- receiver.cpp ----------------------------------------------------------------------------------
   void receive(Now now, Link& link, std::span<const std::byte> payload);
   void on_digest(Now now, Link& link, const Digest& digest);
+  [[nodiscard]] bool take_rows(Now now, Link& link, const Digest& digest);
+  void tell_rows(Link& link, Digest& digest);
   void on_records(Now now, Link& link, const ReceivedRecords& records);
   void on_close(Now now, Link& link, const Close& close);
   void on_refused(Now now, Link& link, const Refused& refused);
+  [[nodiscard]] static Stamps closes_of(Link& link, const Close& close);
   [[nodiscard]] bool take_closes(Now now, Link& link, const Close& close);
   void refuse(Now now, Link& link, std::uint32_t stream, const Stamp& stamp);
   void refuse_record(Now now, Link& link, std::uint32_t stream, const crdt::Meta& meta);

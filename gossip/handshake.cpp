@@ -9,6 +9,11 @@ void Engine::State::greet(Now now, Link& link) {
   const crdt::StoreOptions& rules = store.options();
   const Member* own = membership.find(self());
   const std::string address = own != nullptr && !own->address.empty() ? own->address : options.advertise;
+  const bool is_told = own != nullptr && !own->left;
+  link.told_member = is_told ? own->stamp : Hlc{};
+  link.greeted = knowledge.known();
+  // Only who has yet to learn its own host needs to hear how it is seen.
+  const bool is_lost = link.dialled || link.peer.address.starts_with(':');
   send(link, Hello{.cluster = options.cluster,
                    .max_ttl = rules.max_ttl,
                    .max_drift = rules.max_drift,
@@ -17,7 +22,10 @@ void Engine::State::greet(Now now, Link& link) {
                    .name = options.name,
                    .address = address,
                    .wall = now.wall,
-                   .seen_as = link.remote});
+                   .seen_as = is_lost ? link.remote : Address{},
+                   .member_stamp = link.told_member,
+                   .lifetime = is_told ? own->lifetime : Ms{},
+                   .origins_hash = link.greeted->hash});
 }
 
 std::string Engine::State::mismatch(const Hello& hello) const {
@@ -95,11 +103,28 @@ void Engine::State::on_established(Now now, Link& link) {
       "connected with " + link.peer.name + " in " + link.peer.region + " (" + link.remote + ")");
   learn_own_host(now, link.peer.seen_as);
   // The peer's digest tells whether it needs to hear of the others, too.
-  if (const Member* own = membership.find(self())) send(link, Members{.members = {*own}, .are_news = true});
+  const Member* own = membership.find(self());
+  if (own != nullptr && own->stamp != link.told_member)
+    send(link, Members{.members = {*own}, .are_news = true});
+  learn_greeted(now, link);
   link.needed_at = now.steady;
   link.role = role_of(link);
   send_digest(now, link, Ask::nothing);
   topology_due = true;
+}
+
+/// What a greeting says beside itself: the peer's own register, and whether it knows of the same origins.
+void Engine::State::learn_greeted(Now now, Link& link) {
+  const Hello& hello = link.peer;
+  if (hello.origins_hash != link.greeted->hash) link.greeted.reset();
+  if (hello.member_stamp.is_zero()) return;
+  const Member member{.origin = hello.origin,
+                      .stamp = hello.member_stamp,
+                      .lifetime = hello.lifetime,
+                      .region = hello.region,
+                      .name = hello.name,
+                      .address = hello.address.starts_with(':') ? Address{} : hello.address};
+  on_members(now, link, {.members = {member}, .are_news = true});
 }
 
 void Engine::State::on_goodbye(Now now, Link& link, const Goodbye& goodbye) {

@@ -1,6 +1,9 @@
 // gossip/knowledge.cpp – see knowledge.hpp.
 #include "gossip/knowledge.hpp"
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include <algorithm>
 #include <iterator>
 #include <utility>
@@ -58,9 +61,21 @@ bool Knowledge::close(Origin origin, Hlc to, SteadyMs now) {
     return true;
   }
   if (closed_.size() >= crdt::limits::digest_rows_max) return false;
+  known_.reset();
   rows_.insert(row, {now, ++revision_});
   closed_.insert(it, {origin, to});
   return true;
+}
+
+std::shared_ptr<const KnownOrigins> Knowledge::known() {
+  if (!known_) {
+    KnownOrigins known;
+    known.origins.reserve(closed_.size());
+    for (const auto& [origin, stamp] : closed_) known.origins.push_back(origin);
+    known.hash = XXH3_64bits(known.origins.data(), known.origins.size() * sizeof(Origin));
+    known_ = std::make_shared<const KnownOrigins>(std::move(known));
+  }
+  return known_;
 }
 
 Ms Knowledge::silent_for(Origin origin, SteadyMs now) const {
@@ -76,6 +91,7 @@ void Knowledge::forget_before(WallMs horizon) {
     closed_[kept] = closed_[i];
     rows_[kept++] = rows_[i];
   }
+  if (kept < closed_.size()) known_.reset();
   closed_.resize(kept);
   rows_.resize(kept);
 }

@@ -1,6 +1,7 @@
 // gossip/knowledge.hpp – what this node has closed, and when each origin last moved. Serialised.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "crdt/store.hpp"
@@ -18,6 +19,12 @@ namespace geolru::gossip {
 void learn_stamp(Stamps& stamps, Origin origin, Hlc to);
 /// The same for many, in any order, without moving what is known once for each that is new.
 void learn_stamps(Stamps& stamps, Stamps news);
+
+/// The origins that a node knew of at some time, by origin.
+struct KnownOrigins {
+  std::vector<Origin> origins;
+  std::uint64_t hash = 0;  ///< Equal lists have equal hashes.
+};
 
 class Knowledge {
  public:
@@ -38,6 +45,9 @@ class Knowledge {
     }
   }
 
+  /// Those of closed() now; shared by all who ask while they stay the same.
+  [[nodiscard]] std::shared_ptr<const KnownOrigins> known();
+
   /// How long closed(o) has stood still; Ms::max() for an origin never heard of.
   [[nodiscard]] Ms silent_for(Origin origin, SteadyMs now) const;
 
@@ -52,6 +62,7 @@ class Knowledge {
   Stamps closed_;
   std::vector<Row> rows_;  // Invariant: of the same origins as closed_.
   std::uint64_t revision_ = 0;
+  std::shared_ptr<const KnownOrigins> known_;  // Invariant: the origins of closed_, if any.
 };
 
 }  // namespace geolru::gossip

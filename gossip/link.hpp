@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "gossip/engine.hpp"
+#include "gossip/knowledge.hpp"
 #include "gossip/origins.hpp"
 #include "gossip/skew.hpp"
 
@@ -47,6 +48,11 @@ struct Link {
   // holds only changes.
   StampColumn peer_closed;
   std::uint64_t told_revision = 0;  // of what is known here
+  // The origins of this side's greeting, until both first digests have passed: while equal to those of the peer's, they
+  // are what these name nobody by.
+  std::shared_ptr<const KnownOrigins> greeted;
+  bool told_digest = false, heard_digest = false;
+  Hlc told_member;  // the stamp of this node's own register in the greeting
   Stamps told_floors;
   std::optional<SteadyMs> members_sent_at;  // all of them
 
@@ -66,7 +72,12 @@ struct Link {
   // Inbound.
   std::uint32_t in_stream = 0;
   std::optional<std::uint32_t> refused_stream;
-  Stamps last_closes;  // What it closed last: acknowledged with the next close.
+  struct Promise {
+    std::uint32_t stream = 0;
+    Stamps closes;
+  };
+  std::optional<Promise> promised;  // What the end of the catch-up under way closes.
+  Stamps last_closes;               // What it closed last: acknowledged with the next close.
   std::uint64_t peer_ping = 0;
   SteadyMs pinged_at{};
   Ms round_trip{};

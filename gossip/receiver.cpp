@@ -33,17 +33,32 @@ void Engine::State::receive(Now now, Link& link, std::span<const std::byte> payl
     return on_versions(now, link, *versions);
 }
 
+bool Engine::State::take_rows(Now now, Link& link, const Digest& digest) {
+  if (!digest.known.empty()) {
+    // Both first digests are on their way at the same time, so the greetings are what they agree on.
+    if (!link.greeted || link.heard_digest || link.greeted->origins.size() != digest.known.size()) {
+      ++stats.rejected_frames;
+      hang_up(now, link.id, "its digest is of origins that it did not greet with");
+      return false;
+    }
+    Stamps closed;
+    for (std::size_t i = 0; i < digest.known.size(); ++i)
+      closed.emplace_back(link.greeted->origins[i], digest.known[i]);
+    link.peer_closed.learn(closed);
+  }
+  link.heard_digest = true;
+  if (link.told_digest) link.greeted.reset();
+  link.peer_closed.learn(digest.closed);
+  learn_stamps(link.peer_floors, digest.floors);
+  if (digest.begins != 0) link.promised = Link::Promise{digest.begins, link.peer_closed.sorted()};
+  return true;
+}
+
 void Engine::State::on_digest(Now now, Link& link, const Digest& digest) {
   asking_due = true;
   take_role(now, link, digest.role);
   if (std::exchange(link.peer_silent, digest.silent) != digest.silent) topology_due = true;
-  Stamps closed, told_floors;
-  for (const DigestRow& row : digest.rows) {
-    if (!row.closed.is_zero()) closed.emplace_back(row.origin, row.closed);
-    if (!row.floor.is_zero()) told_floors.emplace_back(row.origin, row.floor);
-  }
-  link.peer_closed.learn(closed);
-  learn_stamps(link.peer_floors, std::move(told_floors));
+  if (!take_rows(now, link, digest)) return;
   if (link.report_asked_at && digest.ask != Ask::report) {
     link.report_asked_at.reset();
     if (link.out == Link::Out::live && !danger(floors(), link.peer_closed).is_zero()) stop_stream(now, link);
@@ -66,6 +81,7 @@ void Engine::State::on_digest(Now now, Link& link, const Digest& digest) {
       break;
     case Ask::stopped:
       link.in = Link::In::unasked;
+      link.promised.reset();
       if (resync && resync->with == link.id) abandon_resync();
       break;
     case Ask::report:
@@ -182,8 +198,18 @@ void Engine::State::on_records(Now now, Link& link, const ReceivedRecords& recei
   }
 }
 
+/// What this close closes: at the end of a catch-up, what was promised at its beginning.
+Stamps Engine::State::closes_of(Link& link, const Close& close) {
+  if (!close.complete || !link.promised) return close.closes;
+  auto promised = *std::exchange(link.promised, std::nullopt);
+  if (promised.stream != close.stream) return close.closes;
+  learn_stamps(promised.closes, close.closes);
+  return std::move(promised.closes);
+}
+
 bool Engine::State::take_closes(Now now, Link& link, const Close& close) {
-  for (const Stamps* stamps : {&close.closes, &close.floors}) {
+  const Stamps closes = closes_of(link, close);
+  for (const Stamps* stamps : {&closes, &close.floors}) {
     for (const auto& [origin, stamp] : *stamps) {
       if (store.clock().admit(stamp, now.wall)) continue;
       refuse(now, link, close.stream, {stamp, origin});
@@ -197,11 +223,11 @@ bool Engine::State::take_closes(Now now, Link& link, const Close& close) {
   }
   const Ms retention = store.options().retention() + timing::rows_linger;
   const WallMs horizon = store.clock().now(now.wall) - retention;
-  link.peer_closed.learn(close.closes);
-  for (const auto& [origin, stamp] : close.closes) {
+  link.peer_closed.learn(closes);
+  for (const auto& [origin, stamp] : closes) {
     if (origin != self() && stamp.ms() >= horizon) knowledge.close(origin, stamp, now.steady);
   }
-  link.own_close = std::max(link.own_close, crdt::find_stamp(close.closes, link.peer.origin));
+  link.own_close = std::max(link.own_close, crdt::find_stamp(closes, link.peer.origin));
   return true;
 }
 

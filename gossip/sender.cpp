@@ -2,6 +2,7 @@
 // with closes that say how far that went. Serialised.
 #include <algorithm>
 #include <numeric>
+#include <span>
 #include <utility>
 
 #include "gossip/engine_state.hpp"
@@ -57,29 +58,35 @@ Digest Engine::State::digest_without_rows(const Link& link, Ask ask) const {
 /// A digest that is sent for what it says beside its rows, which the peer does not wait for.
 void Engine::State::send_note(Link& link, Ask ask) { send(link, digest_without_rows(link, ask)); }
 
-void Engine::State::send_digest(Now now, Link& link, Ask ask, Hlc resync_up_to) {
+void Engine::State::send_digest(Now now, Link& link, Ask ask, Hlc resync_up_to, std::uint32_t begins) {
   // A floor of this node's own may be younger than its last close: told without one that covers it, it
   // would cast doubt on all that this node sends.
   close_own(now);
   Digest digest = digest_without_rows(link, ask);
-  digest.full = link.told_revision == 0;
   digest.resync_up_to = resync_up_to;
+  digest.begins = begins;
+  tell_rows(link, digest);
+  send(link, digest);
+}
+
+/// Those that have risen since the last digest on this link.
+void Engine::State::tell_rows(Link& link, Digest& digest) {
+  // What both greetings name needs no names the first time.
+  std::span<const Origin> unnamed;
+  if (link.greeted && !link.told_digest) {
+    unnamed = link.greeted->origins;
+    for (const Origin origin : unnamed) digest.known.push_back(knowledge.closed(origin));
+  }
   knowledge.for_each_since(link.told_revision, [&](Origin origin, Hlc closed) {
-    digest.rows.push_back({origin, closed, {}});
+    while (!unnamed.empty() && unnamed.front() < origin) unnamed = unnamed.subspan(1);
+    if (unnamed.empty() || unnamed.front() != origin) digest.closed.emplace_back(origin, closed);
   });
   link.told_revision = knowledge.revision();
-  const auto risen = static_cast<std::ptrdiff_t>(digest.rows.size());
   for (const auto& [origin, floor] : floors()) {
-    if (!crdt::raise_stamp(link.told_floors, origin, floor)) continue;
-    const auto end = digest.rows.begin() + risen;
-    const auto row = std::ranges::lower_bound(digest.rows.begin(), end, origin, {}, &DigestRow::origin);
-    if (row != end && row->origin == origin) {
-      row->floor = floor;
-    } else {
-      digest.rows.push_back({origin, knowledge.closed(origin), floor});
-    }
+    if (crdt::raise_stamp(link.told_floors, origin, floor)) digest.floors.emplace_back(origin, floor);
   }
-  send(link, digest);
+  link.told_digest = true;
+  if (link.heard_digest) link.greeted.reset();
 }
 
 void Engine::State::abandon_walk(Link& link) {
@@ -112,7 +119,7 @@ void Engine::State::start_catch_up(Now now, Link& link, Hlc resync_up_to, bool b
   if (!resync_up_to.is_zero()) ++stats.resyncs;
   // In this order: what is closed was stored before the walk began, and every floor that rises after the
   // walk began is told by its end.
-  close_own(now);
+  send_digest(now, link, Ask::nothing, {}, link.out_stream);
   link.walk_closes = knowledge.closed();
   link.walk_resync_up_to = resync_up_to;
   link.walk_by_anti_entropy = by_anti_entropy;
@@ -181,7 +188,7 @@ void Engine::State::finish_walk(Now now, Link& link) {
     stop_stream(now, link);
     return;
   }
-  Close close{.complete = true, .resync = resyncing, .closes = link.walk_closes};
+  Close close{.complete = true, .resync = resyncing};
   if (resyncing) {
     close.floors = link.walk_floors;
     for (const auto& [origin, floor] : missed) crdt::raise_stamp(close.floors, origin, floor);
@@ -192,8 +199,8 @@ void Engine::State::finish_walk(Now now, Link& link) {
     if (const auto tail = store.tail_fingerprint(origin, closed); tail.slots != 0)
       link.tails_sent[origin] = tail;
   }
-  link.walk_closes = {};
-  link.walk_floors = {};
+  link.walk_closes = Stamps{};  // its memory, too
+  link.walk_floors = Stamps{};
   send_close(now, link, std::move(close));
 }
 

@@ -107,16 +107,15 @@ std::string Transcript::describe(const std::vector<crdt::Incoming>& records) con
 std::string Transcript::describe(const gossip::Digest& d) const {
   static constexpr const char* asks[] = {"nothing",          "offer",   "catch up", "resync",
                                          "nothing, stopped", "a report"};
-  std::string text =
-      std::string{d.full ? "full digest" : "digest"} + ", asks " + asks[static_cast<std::size_t>(d.ask)];
+  std::string text = std::string{"digest, asks "} + asks[static_cast<std::size_t>(d.ask)];
   if (!d.resync_up_to.is_zero()) text += " up to " + short_stamp(d.resync_up_to);
   if (d.silent) text += ", silent";
   if (d.role == gossip::Role::none) text += ", streams nothing";
   if (d.role == gossip::Role::ingress) text += ", wants it passed on";
-  for (const auto& row : d.rows) {
-    text += ", " + origin(row.origin) + " closed " + short_stamp(row.closed);
-    if (!row.floor.is_zero()) text += " floor " + short_stamp(row.floor);
-  }
+  if (d.begins != 0) text += ", begins stream " + std::to_string(d.begins);
+  if (!d.known.empty()) text += ", of " + std::to_string(d.known.size()) + " origins known";
+  for (const auto& [o, hlc] : d.closed) text += ", " + origin(o) + ' ' + short_stamp(hlc);
+  for (const auto& [o, hlc] : d.floors) text += ", floor " + origin(o) + ' ' + short_stamp(hlc);
   return text;
 }
 

@@ -2,23 +2,27 @@
 // meaning. What fails a check is thrown as Malformed and leaves decode() as Rejected.
 // Each pointer is followed once, so a traversal limit of the payload's own size stops aliased ones.
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 #include <utility>
 
-#include <capnp/serialize.h>
+#include <capnp/serialize-packed.h>
 #include <kj/exception.h>
 #include <message.capnp.h>
 
 #include "gossip/wire/bounds.hpp"
 #include "gossip/wire/codec.hpp"
 #include "gossip/wire/frame.hpp"
+#include "gossip/wire/rows.hpp"
 
 namespace geolru::gossip {
 
 namespace limits = crdt::limits;
 
 namespace {
+
+constexpr std::size_t word = sizeof(capnp::word);
 
 struct Malformed {
   const char* reason;
@@ -46,16 +50,14 @@ WallMs wall(std::uint64_t from) {
   return WallMs{Ms{static_cast<Ms::rep>(from)}};
 }
 
-Stamps stamps(capnp::List<schema::OriginStamp>::Reader from) {
-  require(from.size() <= limits::digest_rows_max, "too many origins");
-  Stamps to;
-  to.reserve(from.size());
-  for (const auto entry : from) {
-    const Origin next = origin(entry.getOrigin());
-    require(to.empty() || to.back().first < next, "origins out of order");
-    to.emplace_back(next, Hlc{entry.getHlc()});
-  }
-  return to;
+std::span<const std::byte> bytes(kj::ArrayPtr<const kj::byte> from) {
+  return {reinterpret_cast<const std::byte*>(from.begin()), from.size()};
+}
+
+Stamps stamps(capnp::Data::Reader from) {
+  auto to = unpack_stamps(bytes(from));
+  require(to.has_value(), "stamps that make no sense");
+  return *std::move(to);
 }
 
 Hello decode_one(schema::Hello::Reader from) {
@@ -71,6 +73,9 @@ Hello decode_one(schema::Hello::Reader from) {
   to.address = address(from.getAddress());
   to.wall = wall(from.getWallMs());
   to.seen_as = address(from.getSeenAs());
+  to.member_stamp = Hlc{from.getMemberStamp()};
+  to.lifetime = Ms{from.getLifetimeMs()};
+  to.origins_hash = from.getOriginsHash();
   return to;
 }
 
@@ -96,20 +101,20 @@ Members decode_one(schema::Members::Reader from) {
 }
 
 Digest decode_one(schema::Digest::Reader from) {
-  const auto rows = from.getRows();
-  require(rows.size() <= limits::digest_rows_max, "too many origins");
   require(from.getAsk() <= schema::Ask::REPORT, "an unknown wish");
   require(from.getRole() <= schema::Role::INGRESS, "an unknown role");
   Digest to;
-  to.full = from.getFull();
+  auto known = unpack_times(bytes(from.getKnown()));
+  require(known.has_value(), "times that make no sense");
+  to.known = *std::move(known);
+  to.closed = stamps(from.getClosed());
+  to.floors = stamps(from.getFloors());
   to.ask = static_cast<Ask>(from.getAsk());
   to.resync_up_to = Hlc{from.getResyncUpTo()};
   to.members_hash = from.getMembersHash();
   to.role = static_cast<Role>(from.getRole());
   to.silent = from.getSilent();
-  to.rows.reserve(rows.size());
-  for (const auto row : rows)
-    to.rows.push_back({origin(row.getOrigin()), Hlc{row.getClosed()}, Hlc{row.getFloor()}});
+  to.begins = from.getBegins();
   return to;
 }
 
@@ -352,10 +357,7 @@ Received decode_root(schema::Message::Reader root, const DecodeRules& rules) {
 
 /// The words of a message of one segment, the only kind there is; its table included.
 kj::ArrayPtr<const capnp::word> one_segment(std::span<const std::byte> payload) {
-  constexpr std::size_t word = sizeof(capnp::word);
-  require(payload.size() <= limits::frame_bytes_max, "a payload too long");
-  require(payload.size() >= 2 * word && payload.size() % word == 0, "a payload of no whole message");
-  require(std::bit_cast<std::uintptr_t>(payload.data()) % word == 0, "a payload out of alignment");
+  require(payload.size() >= 2 * word, "a payload of no whole message");
   // The table reads like a frame header: one less than the number of segments, and the size of the first.
   const auto [segments, segment_words] = read_header(payload);
   require(segments == 0, "more than one segment");
@@ -363,10 +365,34 @@ kj::ArrayPtr<const capnp::word> one_segment(std::span<const std::byte> payload) 
   return {reinterpret_cast<const capnp::word*>(payload.data()), payload.size() / word};
 }
 
+/// A packed message begins with what of its table is not 0, any other with the number of its segments.
+bool is_packed(std::span<const std::byte> payload) { return payload.front() != std::byte{0}; }
+
+Received decode_packed(std::span<const std::byte> payload, const DecodeRules& rules) {
+  const std::size_t words_max = unfolds_to_at_most(payload.size()) / word;
+  kj::ArrayInputStream stream{{reinterpret_cast<const kj::byte*>(payload.data()), payload.size()}};
+  std::array<capnp::word, 128> scratch;  // NOLINT: written before it is read
+  capnp::PackedMessageReader reader{
+      stream, {.traversalLimitInWords = words_max, .nestingLimit = 8}, {scratch.data(), scratch.size()}};
+  require(reader.getSegment(1) == nullptr, "more than one segment");
+  const auto rest = bytes(stream.tryGetReadBuffer());
+  const auto is_zero = [](std::byte byte) { return byte == std::byte{0}; };
+  require(rest.size() < word && std::ranges::all_of(rest, is_zero), "bytes after a packed message");
+  return decode_root(reader.getRoot<schema::Message>(), rules);
+}
+
+void check_shape(std::span<const std::byte> payload) {
+  require(payload.size() <= limits::frame_bytes_max, "a payload too long");
+  require(payload.size() >= word && payload.size() % word == 0, "a payload of no whole message");
+  require(std::bit_cast<std::uintptr_t>(payload.data()) % word == 0, "a payload out of alignment");
+}
+
 }  // namespace
 
 bool carries_registers(std::span<const std::byte> payload) {
   try {
+    check_shape(payload);
+    if (is_packed(payload)) return false;
     capnp::FlatArrayMessageReader reader{one_segment(payload)};
     const auto which = reader.getRoot<schema::Message>().which();
     return which == schema::Message::RECORDS || which == schema::Message::FETCHED;
@@ -379,6 +405,8 @@ bool carries_registers(std::span<const std::byte> payload) {
 
 std::variant<Received, Rejected> decode(std::span<const std::byte> payload, const DecodeRules& rules) {
   try {
+    check_shape(payload);
+    if (is_packed(payload)) return decode_packed(payload, rules);
     const auto words = one_segment(payload);
     capnp::FlatArrayMessageReader reader{words, {.traversalLimitInWords = words.size(), .nestingLimit = 8}};
     return decode_root(reader.getRoot<schema::Message>(), rules);

@@ -1,12 +1,19 @@
 // gossip/wire/encode.cpp – see codec.hpp. A message is built in place, behind its frame header: sizes are
 // counted first, so that there is one allocation and one copy of every value.
 #include <algorithm>
+#include <array>
+#include <cstring>
+#include <span>
 #include <utility>
+
+#include <capnp/serialize-packed.h>
+#include <kj/io.h>
 
 #include "gossip/wire/bounds.hpp"
 #include "gossip/wire/codec.hpp"
 #include "gossip/wire/columns.hpp"
 #include "gossip/wire/frame.hpp"
+#include "gossip/wire/rows.hpp"
 
 namespace geolru::gossip {
 
@@ -25,6 +32,11 @@ static_assert(static_cast<int>(schema::Role::NONE) == static_cast<int>(Role::non
 static_assert(static_cast<int>(schema::Role::MEMBER) == static_cast<int>(Role::member));
 static_assert(static_cast<int>(schema::Role::INGRESS) == static_cast<int>(Role::ingress));
 
+/// The segment table: one less than the number of segments, which is 0, and the size of the first.
+void write_table(std::byte* to, std::size_t segment_words) {
+  for (unsigned i = 0; i < 4; ++i) to[4 + i] = static_cast<std::byte>(segment_words >> 8 * i);
+}
+
 /// Hands Cap'n Proto the memory of the frame itself as the message's one segment.
 class FrameBuilder : public capnp::MessageBuilder {
  public:
@@ -41,10 +53,7 @@ class FrameBuilder : public capnp::MessageBuilder {
     const auto segment_words = static_cast<std::uint32_t>(getSegmentsForOutput()[0].size());
     frame_->resize(prefix_bytes + segment_words * word);
     insist(frame_->size() - limits::frame_header_bytes <= limits::frame_bytes_max, "a frame too long");
-    // The segment table: one less than the number of segments, which is 0, and the size of the first.
-    for (unsigned i = 0; i < 4; ++i) {
-      (*frame_)[limits::frame_header_bytes + 4 + i] = static_cast<std::byte>(segment_words >> 8 * i);
-    }
+    write_table(frame_->data() + limits::frame_header_bytes, segment_words);
     seal_frame(*frame_);
     return std::move(frame_);
   }
@@ -63,6 +72,50 @@ Frame build(std::size_t struct_words, Fill fill) {
   return builder.finish();
 }
 
+/// The same, packed, for messages that are not mostly keys and values.
+template <typename Fill>
+Frame build_packed(std::size_t struct_words, Fill fill) {
+  const std::size_t most_words = 1 + capnp::sizeInWords<schema::Message>() + struct_words;
+  std::array<capnp::word, 128> small;  // NOLINT: filled with zeros as far as it is used
+  std::vector<capnp::word> large(most_words > small.size() ? most_words : 0);
+  const std::span<capnp::word> scratch{large.empty() ? small.data() : large.data(), most_words};
+  std::memset(scratch.data(), 0, scratch.size_bytes());
+  capnp::MallocMessageBuilder builder{{scratch.data(), scratch.size()},
+                                      capnp::AllocationStrategy::FIXED_SIZE};
+  fill(builder.initRoot<schema::Message>());
+  const auto segments = builder.getSegmentsForOutput();
+  insist(segments.size() == 1, "a size was counted too small");
+
+  // At worst each word takes a byte more, and each run of those a second one.
+  const std::size_t most_bytes = limits::frame_header_bytes + (segments[0].size() + 1) * (word + 2) + word;
+  std::array<std::byte, 1024> short_bytes;  // NOLINT: written before it is read
+  std::vector<std::byte> long_bytes(most_bytes > short_bytes.size() ? most_bytes : 0);
+  std::byte* const bytes = long_bytes.empty() ? short_bytes.data() : long_bytes.data();
+  kj::ArrayOutputStream stream{{reinterpret_cast<kj::byte*>(bytes) + limits::frame_header_bytes,
+                                most_bytes - limits::frame_header_bytes}};
+  capnp::writePackedMessage(static_cast<kj::BufferedOutputStream&>(stream), segments);
+  const std::size_t packed_bytes = stream.getArray().size();
+  const std::size_t segment_bytes = segments[0].size() * word;
+  // What unfolds to more than it may is sent as it is.
+  const bool is_packed = unfolds_to_at_most(packed_bytes) >= segment_bytes;
+  const std::size_t payload_bytes = is_packed ? words(packed_bytes) * word : word + segment_bytes;
+  insist(payload_bytes <= limits::frame_bytes_max, "a frame too long");
+  auto frame = std::make_shared<std::vector<std::byte>>(limits::frame_header_bytes + payload_bytes);
+  std::byte* const payload = frame->data() + limits::frame_header_bytes;
+  if (is_packed) {
+    std::memcpy(payload, bytes + limits::frame_header_bytes, packed_bytes);
+  } else {
+    write_table(payload, segments[0].size());
+    std::memcpy(payload + word, segments[0].begin(), segment_bytes);
+  }
+  seal_frame(*frame);
+  return frame;
+}
+
+capnp::Data::Reader data(const std::vector<std::byte>& from) {
+  return {reinterpret_cast<const kj::byte*>(from.data()), from.size()};
+}
+
 kj::StringPtr text(const std::string& from) { return {from.c_str(), from.size()}; }
 
 std::uint32_t to_u32(Ms ms) {
@@ -71,14 +124,6 @@ std::uint32_t to_u32(Ms ms) {
 
 std::uint64_t wall_ms(WallMs wall) {
   return static_cast<std::uint64_t>(std::clamp<Ms::rep>(wall.time_since_epoch().count(), 0, wall_ms_max));
-}
-
-void fill_stamps(const Stamps& from, capnp::List<schema::OriginStamp>::Builder to) {
-  for (unsigned i = 0; i < from.size(); ++i) {
-    auto entry = to[i];
-    entry.setOrigin(to_wire(from[i].first));
-    entry.setHlc(from[i].second.raw);
-  }
 }
 
 /// A list of plain numbers, each made by `number` of an entry of `from`.
@@ -109,7 +154,7 @@ Frame encode_one(const Hello& hello) {
   const std::size_t size = capnp::sizeInWords<schema::Hello>() + text_words(hello.cluster) +
                            text_words(hello.region) + text_words(hello.name) + text_words(hello.address) +
                            text_words(hello.seen_as);
-  return build(size, [&](schema::Message::Builder root) {
+  return build_packed(size, [&](schema::Message::Builder root) {
     auto to = root.initHello();
     to.setVersion(hello.version);
     to.setCluster(text(hello.cluster));
@@ -121,17 +166,20 @@ Frame encode_one(const Hello& hello) {
     to.setAddress(text(hello.address));
     to.setWallMs(wall_ms(hello.wall));
     to.setSeenAs(text(hello.seen_as));
+    to.setMemberStamp(hello.member_stamp.raw);
+    to.setLifetimeMs(to_u32(hello.lifetime));
+    to.setOriginsHash(hello.origins_hash);
   });
 }
 
 Frame encode_one(const Goodbye& goodbye) {
   const std::string reason = goodbye.reason.substr(0, reason_bytes_max);
-  return build(capnp::sizeInWords<schema::Goodbye>() + text_words(reason),
-               [&](schema::Message::Builder root) {
-                 auto to = root.initGoodbye();
-                 to.setReason(text(reason));
-                 to.setLeaving(goodbye.leaving);
-               });
+  return build_packed(capnp::sizeInWords<schema::Goodbye>() + text_words(reason),
+                      [&](schema::Message::Builder root) {
+                        auto to = root.initGoodbye();
+                        to.setReason(text(reason));
+                        to.setLeaving(goodbye.leaving);
+                      });
 }
 
 Frame encode_one(const Members& members) {
@@ -140,7 +188,7 @@ Frame encode_one(const Members& members) {
   for (const Member& member : members.members) {
     size += text_words(member.region) + text_words(member.name) + text_words(member.address);
   }
-  return build(size, [&](schema::Message::Builder root) {
+  return build_packed(size, [&](schema::Message::Builder root) {
     auto to_all = root.initMembers();
     to_all.setAreNews(members.are_news);
     auto list = to_all.initMembers(static_cast<unsigned>(members.members.size()));
@@ -159,40 +207,40 @@ Frame encode_one(const Members& members) {
 }
 
 Frame encode_one(const Digest& digest) {
-  const std::size_t size =
-      capnp::sizeInWords<schema::Digest>() + structs_words<schema::DigestRow>(digest.rows.size());
-  return build(size, [&](schema::Message::Builder root) {
+  const auto known = pack(digest.known);
+  const auto closed = pack(digest.closed);
+  const auto floors = pack(digest.floors);
+  const std::size_t size = capnp::sizeInWords<schema::Digest>() + words(known.size()) + words(closed.size()) +
+                           words(floors.size());
+  return build_packed(size, [&](schema::Message::Builder root) {
     auto to = root.initDigest();
-    to.setFull(digest.full);
     to.setAsk(static_cast<schema::Ask>(digest.ask));
-    to.setResyncUpTo(digest.resync_up_to.raw);
-    to.setMembersHash(digest.members_hash);
     to.setRole(static_cast<schema::Role>(digest.role));
     to.setSilent(digest.silent);
-    auto rows = to.initRows(static_cast<unsigned>(digest.rows.size()));
-    for (unsigned i = 0; i < rows.size(); ++i) {
-      auto row = rows[i];
-      row.setOrigin(to_wire(digest.rows[i].origin));
-      row.setClosed(digest.rows[i].closed.raw);
-      row.setFloor(digest.rows[i].floor.raw);
-    }
+    to.setBegins(digest.begins);
+    to.setResyncUpTo(digest.resync_up_to.raw);
+    to.setMembersHash(digest.members_hash);
+    if (!known.empty()) to.setKnown(data(known));
+    if (!closed.empty()) to.setClosed(data(closed));
+    if (!floors.empty()) to.setFloors(data(floors));
   });
 }
 
 Frame encode_one(const Close& close) {
-  const std::size_t size = capnp::sizeInWords<schema::Close>() +
-                           structs_words<schema::OriginStamp>(close.closes.size()) +
-                           structs_words<schema::OriginStamp>(close.floors.size()) +
-                           structs_words<schema::OriginStamp>(close.acknowledged.size());
-  return build(size, [&](schema::Message::Builder root) {
+  const auto closes = pack(close.closes);
+  const auto floors = pack(close.floors);
+  const auto acknowledged = pack(close.acknowledged);
+  const std::size_t size = capnp::sizeInWords<schema::Close>() + words(closes.size()) + words(floors.size()) +
+                           words(acknowledged.size());
+  return build_packed(size, [&](schema::Message::Builder root) {
     auto to = root.initClose();
     to.setStream(close.stream);
     to.setComplete(close.complete);
     to.setResync(close.resync);
     to.setAnswer(close.answer);
-    fill_stamps(close.closes, to.initCloses(static_cast<unsigned>(close.closes.size())));
-    fill_stamps(close.floors, to.initFloors(static_cast<unsigned>(close.floors.size())));
-    fill_stamps(close.acknowledged, to.initAcknowledged(static_cast<unsigned>(close.acknowledged.size())));
+    if (!closes.empty()) to.setCloses(data(closes));
+    if (!floors.empty()) to.setFloors(data(floors));
+    if (!acknowledged.empty()) to.setAcknowledged(data(acknowledged));
     to.setWallMs(wall_ms(close.wall));
     to.setPing(close.ping);
     to.setPong(close.pong);
@@ -202,7 +250,7 @@ Frame encode_one(const Close& close) {
 
 Frame encode_one(const Refused& refused) {
   const std::size_t size = capnp::sizeInWords<schema::Refused>() + capnp::sizeInWords<schema::OriginStamp>();
-  return build(size, [&](schema::Message::Builder root) {
+  return build_packed(size, [&](schema::Message::Builder root) {
     auto to = root.initRefused();
     to.setStream(refused.stream);
     auto stamp = to.initStamp();
@@ -223,19 +271,19 @@ Frame encode_one(const Records& records) {
 
 Frame encode_one(const Fetch& fetch) {
   const std::size_t count = fetch.wanted.size();
-  return build(capnp::sizeInWords<schema::Fetch>() + 3 * list_words<std::uint64_t>(count),
-               [&](schema::Message::Builder root) {
-                 auto to = root.initFetch();
-                 to.setWhole(fetch.whole);
-                 Of<std::uint64_t> hashes{to.initHashes(static_cast<unsigned>(count))};
-                 Of<std::uint64_t> as_ofs{to.initAsOfs(static_cast<unsigned>(count))};
-                 Of<std::uint64_t> origins{to.initOrigins(static_cast<unsigned>(count))};
-                 for (const Wanted& wanted : fetch.wanted) {
-                   hashes.add(static_cast<std::uint64_t>(wanted.hash));
-                   as_ofs.add(wanted.version.as_of.raw);
-                   origins.add(to_wire(wanted.version.origin));
-                 }
-               });
+  return build_packed(capnp::sizeInWords<schema::Fetch>() + 3 * list_words<std::uint64_t>(count),
+                      [&](schema::Message::Builder root) {
+                        auto to = root.initFetch();
+                        to.setWhole(fetch.whole);
+                        Of<std::uint64_t> hashes{to.initHashes(static_cast<unsigned>(count))};
+                        Of<std::uint64_t> as_ofs{to.initAsOfs(static_cast<unsigned>(count))};
+                        Of<std::uint64_t> origins{to.initOrigins(static_cast<unsigned>(count))};
+                        for (const Wanted& wanted : fetch.wanted) {
+                          hashes.add(static_cast<std::uint64_t>(wanted.hash));
+                          as_ofs.add(wanted.version.as_of.raw);
+                          origins.add(to_wire(wanted.version.origin));
+                        }
+                      });
 }
 
 Frame encode_one(const Fetched& fetched) {

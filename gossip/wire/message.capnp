@@ -1,5 +1,6 @@
 # gossip/wire/message.capnp – the wire format of geolru, protocol version 3.
-# One Message is the payload of one frame: flat, unpacked, in one segment. Times are hybrid logical times
+# One Message is the payload of one frame, in one segment: those with records in them as they are, all others packed
+# (Cap'n Proto's own packing) and filled up with zeros to whole words. Times are hybrid logical times
 # (48 bits of milliseconds since 1970 above a 16-bit counter) unless they say milliseconds. New fields go
 # last and read as zero from an old node; whatever that could make an old node misread raises the version.
 @0x9a973d584e40b7a8;
@@ -35,7 +36,10 @@ struct Hello {
   name @6 :Text;
   address @7 :Text;     # "host:port"; ":port" at the host that the peer sees; empty: nowhere.
   wallMs @8 :UInt64;    # The sender's wall clock, milliseconds since 1970, below 2^48.
-  seenAs @9 :Text;      # "host:port" at which the sender sees the receiver.
+  seenAs @9 :Text;      # "host:port" at which the sender sees the receiver; empty: it knows.
+  memberStamp @10 :UInt64;  # Of the sender's own register of the membership, which is in here; 0: it is not.
+  lifetimeMs @11 :UInt32;   # Of that register.
+  originsHash @12 :UInt64;  # Of the origins that the sender knows of.
 }
 
 struct Goodbye {
@@ -84,20 +88,21 @@ enum Role {
   ingress @2;           # Streamed to, and asked to pass it on inside its region.
 }
 
-struct DigestRow {
-  origin @0 :UInt64;    # Never 0.
-  closed @1 :UInt64;
-  floor @2 :UInt64;
-}
-
 struct Digest {
-  full @0 :Bool;        # All rows, not only those that changed since the last digest on this link.
-  ask @1 :Ask;
-  resyncUpTo @2 :UInt64;
-  membersHash @3 :UInt64;
-  rows @4 :List(DigestRow);
-  role @5 :Role;
-  silent @6 :Bool;      # The sender streams nothing to anybody just now.
+  # What changed since the last digest on this link; the first one has all. rows.hpp says how stamps become Data.
+
+  ask @0 :Ask;
+  role @1 :Role;
+  silent @2 :Bool;      # The sender streams nothing to anybody just now.
+  begins @3 :UInt32;    # A catch-up of that stream begins: its end closes what digests have told up to this one.
+  resyncUpTo @4 :UInt64;
+  membersHash @5 :UInt64;
+
+  known @6 :Data;
+  # Times only. In the first digest of a side: closed of the origins of its greeting, if both greetings had the same.
+
+  closed @7 :Data;      # Stamps.
+  floors @8 :Data;      # Stamps.
 }
 
 struct Records {
@@ -145,9 +150,9 @@ struct Close {
   complete @1 :Bool;    # Ends the catch-up.
   resync @2 :Bool;      # Ends a resync.
   answer @3 :Bool;      # The sender wants acknowledgements at once.
-  closes @4 :List(OriginStamp);        # These three ascend by origin.
-  floors @5 :List(OriginStamp);
-  acknowledged @6 :List(OriginStamp);
+  closes @4 :Data;      # Stamps; of a catch-up beside those promised at its beginning.
+  floors @5 :Data;      # Stamps.
+  acknowledged @6 :Data;  # Stamps.
   wallMs @7 :UInt64;    # The sender's wall clock, milliseconds since 1970, below 2^48.
   ping @8 :UInt64;      # The sender's steady milliseconds.
   pong @9 :UInt64;      # The receiver's last ping; 0: none yet.

@@ -35,8 +35,12 @@ struct Hello {
   /// Where others reach it: "host:port"; ":port" at the host that the peer sees; empty: nowhere.
   std::string address;
   WallMs wall{};
-  /// Where the sender sees the receiver, so that it can tell others.
+  /// Where the sender sees the receiver, so that it can tell others; empty: it knows.
   std::string seen_as;
+  /// Of the sender's own register in the membership; zero: it tells none.
+  Hlc member_stamp;
+  Ms lifetime{};
+  std::uint64_t origins_hash = 0;  ///< Of the origins that the sender knows of.
 };
 
 /// Why the sender hangs up, for both sides' logs. The last message of a link.
@@ -80,22 +84,18 @@ enum class Role : std::uint8_t {
   ingress,  ///< Streamed to, and asked to pass it on inside its region.
 };
 
-struct DigestRow {
-  Origin origin{};
-  Hlc closed;
-  Hlc floor;
-  friend bool operator==(const DigestRow&, const DigestRow&) = default;
-};
-
 /// closed(o) and floor(o) of the sender: all of them, or those that changed since its last on this link.
 struct Digest {
-  bool full = false;
-  std::vector<DigestRow> rows;
+  /// closed(o) of the origins of its greeting, in their order, if both greetings had the same; in its first digest only.
+  std::vector<Hlc> known;
+  Stamps closed;
+  Stamps floors;
   Ask ask = Ask::nothing;
   Hlc resync_up_to;
   std::uint64_t members_hash = 0;  ///< Of the sender's membership map, to notice that it differs.
   Role role = Role::none;
-  bool silent = false;  ///< The sender streams nothing to anybody just now: its clock is wrong.
+  bool silent = false;       ///< The sender streams nothing to anybody just now: its clock is wrong.
+  std::uint32_t begins = 0;  ///< A catch-up of that stream begins: its end closes what was told up to here.
 };
 
 /// Registers of one stream, to be merged in order.
@@ -116,7 +116,7 @@ struct ReceivedRecords {
 /// the sender itself has closed what the receiver streams to it.
 struct Close {
   std::uint32_t stream = 0;
-  bool complete = false;  ///< Ends the catch-up: all origins at once. The stream is live from here.
+  bool complete = false;  ///< Ends the catch-up: all origins promised, at once. The stream is live from here.
   bool resync = false;    ///< Ends a resync: `floors` are to be taken over.
   Stamps closes;
   Stamps floors;

@@ -55,6 +55,29 @@ TEST_CASE("catch-up: it closes over what was known when it began, not over what 
   CHECK((closed_at(b, c.origin()) < late.hlc || wires.get(b, "late") == "v"));
 }
 
+TEST_CASE("catch-up: its end closes what was told up to its beginning, and no stream but its own",
+          "[stream]") {
+  Wires wires;
+  auto& node = wires.add();
+  auto& stranger = wires.stranger(node);
+  wires.say(stranger, hello_of(wires, node));
+  constexpr Origin other{99}, unheard{100};
+  const auto ago = [&](std::int64_t ms) { return Hlc::at(wires.wall(node) - Ms{ms}); };
+  const Hlc before = ago(30), after = ago(20), last = ago(10);
+  wires.say(stranger, Digest{.closed = {{other, before}}});
+  wires.say(stranger, Digest{.role = Role::member, .begins = 7});
+  wires.say(stranger, Digest{.closed = {{other, after}, {unheard, after}}});
+  wires.say(stranger, Close{.stream = 6, .complete = true});
+  CHECK(closed_at(node, other).is_zero());
+  wires.say(stranger, Digest{.begins = 8});
+  wires.say(stranger, Digest{.closed = {{other, last}}});
+  wires.say(stranger, Close{.stream = 8, .complete = true, .acknowledged = {{other, last}}});
+  CHECK(closed_at(node, other) == after);
+  CHECK(closed_at(node, unheard) == after);
+  wires.say(stranger, Close{.stream = 9, .complete = true});
+  CHECK(closed_at(node, other) == after);
+}
+
 TEST_CASE("catch-up: it does not close over a stub that was dropped before its turn", "[stream]") {
   Wires wires;
   Setup forgetful = roomy();

@@ -200,3 +200,55 @@ TEST_CASE("handshake: a pong that was never pinged does no harm", "[handshake]")
   }
   CHECK_FALSE(stranger.hung_up);
 }
+
+TEST_CASE("handshake: who knows the same origins is told of them without their names", "[handshake]") {
+  Wires wires;
+  auto& node = wires.add();
+  const auto digest_for = [&](std::uint64_t hash) {
+    auto& stranger = wires.stranger(node);
+    Hello hello = hello_of(wires, node);
+    hello.origins_hash = hash;
+    wires.say(stranger, hello);
+    std::optional<Digest> first;
+    std::uint64_t own_hash = 0;
+    for (const Frame& frame : stranger.heard) {
+      const Received message = decoded(frame);
+      if (const auto* greeting = std::get_if<Hello>(&message)) own_hash = greeting->origins_hash;
+      if (const auto* digest = std::get_if<Digest>(&message); digest && !first) first = *digest;
+    }
+    REQUIRE(first);
+    wires.say(stranger, Digest{.known = {Hlc::at(wires.wall(node))}});
+    return std::tuple{*first, own_hash, stranger.hung_up};
+  };
+  const auto [named, hash, refuses] = digest_for(12345);
+  CHECK(named.known.empty());
+  REQUIRE(named.closed.size() == 1);
+  CHECK(named.closed[0].first == node.origin());
+  CHECK(refuses);  // times of origins that were not agreed on
+  CHECK(node.stats().rejected_frames == 1);
+
+  const auto [unnamed, same_hash, refuses_known] = digest_for(hash);
+  CHECK(same_hash == hash);
+  CHECK(unnamed.known.size() == 1);
+  CHECK(unnamed.closed.empty());
+  CHECK_FALSE(refuses_known);
+}
+
+TEST_CASE("handshake: a greeting makes its sender a member", "[handshake]") {
+  Wires wires;
+  auto& node = wires.add();
+  auto& stranger = wires.stranger(node);
+  Hello hello = hello_of(wires, node);
+  hello.address = "10.0.0.77:7400";
+  hello.member_stamp = Hlc::at(wires.wall(node));
+  hello.lifetime = Ms{60'000};
+  wires.say(stranger, hello);
+  const auto members = node.engine->members(wires.now(node));
+  const auto it = std::ranges::find(members, hello.origin, &MemberView::origin);
+  REQUIRE(it != members.end());
+  CHECK(it->name == "stranger");
+  CHECK(it->address == "10.0.0.77:7400");
+  // And nothing is said twice: the node's own register was in its greeting.
+  CHECK_FALSE(
+      heard(stranger, [](const Received& message) { return std::holds_alternative<Members>(message); }));
+}

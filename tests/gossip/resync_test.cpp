@@ -281,7 +281,7 @@ TEST_CASE("resync: a value that the sender may hold for lack of news is stored w
   CHECK(wires.get(a, "before") == "-");
   CHECK(wires.get(a, "after") == "v");
   // Once it has closed what was forgotten here, it holds nothing that was overwritten by that.
-  wires.say(stranger, Digest{.rows = {{.origin = a.origin(), .closed = erased}}});
+  wires.say(stranger, Digest{.closed = {{a.origin(), erased}}});
   wires.say(stranger, Records{.stream = 1, .records = {in_the_know}});
   CHECK(wires.get(a, "in the know") == "v");
 }

@@ -163,7 +163,7 @@ TEST_CASE("transport: a peer that reads nothing costs a window, and close does n
   Stranger stranger{a.loop.port()};
   stranger.read_little();
   stranger.send(hello_of(a.store, "elsewhere"));
-  stranger.send(encode(Digest{.full = true, .ask = Ask::catch_up}));
+  stranger.send(encode(Digest{.ask = Ask::catch_up}));
   REQUIRE(eventually([&] { return a.stats().frames_in >= 2; }));
   for (int i = 0; i < 200; ++i) a.set(std::to_string(i), std::string(100'000, 'x'));
 
@@ -189,7 +189,7 @@ TEST_CASE("transport: a peer that resets its connection does not end the process
     Stranger stranger{a.loop.port()};
     stranger.read_little();
     stranger.send(hello_of(a.store, "elsewhere"));
-    stranger.send(encode(Digest{.full = true, .ask = Ask::catch_up}));
+    stranger.send(encode(Digest{.ask = Ask::catch_up}));
     for (int j = 0; j < 50; ++j) a.set(std::to_string(j), std::string(20'000, static_cast<char>('a' + i)));
     stranger.reset();
   }

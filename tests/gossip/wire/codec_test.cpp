@@ -101,11 +101,12 @@ TEST_CASE("codec: the largest messages fit", "[wire]") {
                                          std::string(limits::value_bytes_max, 'v')));
   CHECK((round_trip(large) == text(large)));  // not expanded: 8 MiB
 
-  Digest digest{.full = true};
+  Digest digest;
   Close close;
   for (std::size_t i = 1; i <= limits::digest_rows_max; ++i) {
-    digest.rows.push_back({origin(i), Hlc{i}, Hlc{~i}});
-    for (Stamps* stamps : {&close.closes, &close.floors, &close.acknowledged})
+    digest.known.push_back(Hlc{i % 2 == 0 ? i : ~i});
+    digest.floors.emplace_back(origin(i), Hlc{~i});
+    for (Stamps* stamps : {&digest.closed, &close.closes, &close.floors, &close.acknowledged})
       stamps->emplace_back(origin(i), Hlc{i});
   }
   CHECK((round_trip(digest) == text(digest)));
@@ -167,10 +168,15 @@ TEST_CASE("codec: a frame's memory is little more than its bytes", "[wire]") {
 TEST_CASE("codec: the bytes on the wire are those of protocol version 3", "[wire]") {
   CHECK(protocol_version == 3);
   CHECK(hex(encode(samples::hello())) ==
-        "a00000001c8a9c32000000001300000000000000010001000000000000000000000000000400050003000000005c2605"
-        "f401000000000000efcdab89674523010068e5cf8b010000110000002a0000001100000042000000110000003a000000"
-        "1100000072000000150000007a00000073686f700000000065752d7765737400636172742d31000031302e302e302e31"
-        "3a3734303000000031302e302e302e323a35313233340000");
+        "800000009b8c2fc010155001010000500605e1035c260573f40180ee36ffefcdab8967452301003e68e5cf8b01f90c68"
+        "e5cf8b01ff1032547698badcfe0011112a11114211113a11117211157a0f73686f707f65752d776573743f636172742d"
+        "31ff31302e302e302e31001f3a37343030ff31302e302e302e32003f3a3531323334000000000000");
+  CHECK(hex(encode(Digest{.known = {samples::hlc(0)},
+                          .closed = {{samples::origin(0x0123456789abcdef), samples::hlc(0x5678'1234)},
+                                     {samples::origin(~std::uint64_t{0}), {}}},
+                          .begins = 1})) ==
+        "400000008b405359100f50010101035004030000010100011109421109d200007f80d095ffbc3101fff8fc96ffbc31ef"
+        "cd02ab896745230101b424ffffffffffffff01ff00000000");
   Records records = samples::mixed_records();
   records.records.resize(4);
   CHECK(hex(encode(records)) ==

@@ -15,11 +15,35 @@ namespace {
 /// Words, so that the payload is aligned wherever it is copied.
 using Words = std::vector<std::uint64_t>;
 
-Words words_of(const Message& message) {
+Words sent_words(const Message& message) {
   const Frame frame = encode(message);
   const auto payload = samples::payload(frame);
   Words words(payload.size() / 8);
   std::memcpy(words.data(), payload.data(), payload.size());
+  return words;
+}
+
+/// The same message as it is before it is packed, so that a test can change a certain word of it.
+Words words_of(const Message& message) {
+  const Words sent = sent_words(message);
+  const auto bytes = std::as_bytes(std::span{sent});
+  if (bytes.front() == std::byte{0}) return sent;
+  Words words;
+  for (std::size_t at = 0; words.empty() || words.size() < 1 + (words.front() >> 32);) {
+    const auto tag = std::to_integer<unsigned>(bytes[at++]);
+    std::uint64_t word = 0;
+    for (unsigned i = 0; i < 8; ++i) {
+      if ((tag >> i & 1) != 0) word |= std::to_integer<std::uint64_t>(bytes[at++]) << 8 * i;
+    }
+    words.push_back(word);
+    // After a word of zeros, and after one without any, come a number of others like it.
+    if (tag == 0) words.resize(words.size() + std::to_integer<std::size_t>(bytes[at++]));
+    if (tag != 0xff) continue;
+    const auto plain = std::to_integer<std::size_t>(bytes[at++]);
+    words.resize(words.size() + plain);
+    std::memcpy(&words[words.size() - plain], &bytes[at], 8 * plain);
+    at += 8 * plain;
+  }
   return words;
 }
 
@@ -115,10 +139,12 @@ std::string reason_with(const Message& message, const std::function<void(Pointer
 TEST_CASE("hostile: every truncation is rejected", "[wire]") {
   for (const Message& message : samples::all()) {
     const Words words = words_of(message);
-    const auto bytes = std::as_bytes(std::span{words});
-    for (std::size_t size = 0; size < bytes.size(); ++size) {
-      const auto result = decode(bytes.first(size), samples::rules);
-      REQUIRE(std::holds_alternative<Rejected>(result));
+    for (const Words& whole : {words, sent_words(message)}) {
+      const auto bytes = std::as_bytes(std::span{whole});
+      for (std::size_t size = 0; size < bytes.size(); ++size) {
+        const auto result = decode(bytes.first(size), samples::rules);
+        REQUIRE(std::holds_alternative<Rejected>(result));
+      }
     }
     for (std::size_t size = 2; size < words.size(); ++size) {
       Words shorter(words.begin(), words.begin() + static_cast<std::ptrdiff_t>(size));
@@ -131,12 +157,13 @@ TEST_CASE("hostile: every truncation is rejected", "[wire]") {
 
 TEST_CASE("hostile: every flipped bit is rejected or harmless", "[wire]") {
   for (const Message& message : samples::all()) {
-    const Words words = words_of(message);
-    for (std::size_t bit = 0; bit < words.size() * 64; ++bit) {
-      Words flipped = words;
-      flipped[bit / 64] ^= std::uint64_t{1} << bit % 64;
-      INFO(samples::Text{message}.str() << "bit " << bit);
-      REQUIRE(harmless(flipped));
+    for (const Words& words : {words_of(message), sent_words(message)}) {
+      for (std::size_t bit = 0; bit < words.size() * 64; ++bit) {
+        Words flipped = words;
+        flipped[bit / 64] ^= std::uint64_t{1} << bit % 64;
+        INFO(samples::Text{message}.str() << "bit " << bit);
+        REQUIRE(harmless(flipped));
+      }
     }
   }
 }
@@ -146,8 +173,9 @@ TEST_CASE("hostile: many changes at once are rejected or harmless", "[wire]") {
   INFO("seed " << seed);
   std::mt19937_64 random{seed};
   for (const Message& message : samples::all()) {
-    const Words words = words_of(message);
-    for (int round = 0; round < 20; ++round) {
+    for (int round = 0; round < 40; ++round) {
+      const Words words = round % 2 == 0 ? words_of(message) : sent_words(message);
+      if (words.size() < 2) continue;
       Words changed = words;
       for (auto changes = 1 + random() % 8; changes > 0; --changes) {
         auto& at = changed[1 + random() % (words.size() - 1)];
@@ -177,7 +205,7 @@ TEST_CASE("hostile: what is no message of one segment is rejected", "[wire]") {
   CHECK(reason(Words(limits::frame_bytes_max / 8 + 1)) == "a payload too long");
 
   Words two = words;
-  two[0] |= 1;
+  two[0] |= 0x100;
   CHECK(reason(two) == "more than one segment");
   Words longer = words;
   longer.push_back(0);
@@ -202,8 +230,8 @@ TEST_CASE("hostile: nobody is not an origin", "[wire]") {
   hello.origin = Origin::none;
   CHECK(reason(hello) == "an origin of 0");
   CHECK(reason(Members{{Member{.region = "eu"}}}) == "an origin of 0");
-  CHECK(reason(Digest{.rows = {DigestRow{}}}) == "an origin of 0");
-  CHECK(reason(Close{.closes = {{Origin::none, Hlc{1}}}}) == "an origin of 0");
+  CHECK(reason(Digest{.closed = {{Origin::none, Hlc{1}}}}) == "stamps that make no sense");
+  CHECK(reason(Close{.closes = {{Origin::none, Hlc{1}}}}) == "stamps that make no sense");
   CHECK(reason(Refused{}) == "an origin of 0");
   Records records = samples::plain_records(2);
   for (auto& record : records.records) record.meta.stamp.origin = Origin::none;
@@ -253,14 +281,15 @@ TEST_CASE("hostile: texts, counts and times beyond their bounds are rejected", "
   }
   const Member member{.origin = samples::origin(1)};
   CHECK(reason(Members{std::vector<Member>(limits::members_max + 1, member)}) == "too many members");
-  CHECK(reason(Digest{.rows = std::vector<DigestRow>(limits::digest_rows_max + 1,
-                                                     {samples::origin(1), {}, {}})}) == "too many origins");
+  CHECK(reason(Digest{.known = std::vector<Hlc>(limits::digest_rows_max + 1)}) == "times that make no sense");
   Stamps stamps;
   for (std::size_t i = 0; i <= limits::digest_rows_max; ++i)
     stamps.emplace_back(samples::origin(i + 1), Hlc{});
-  CHECK(reason(Close{.closes = stamps}) == "too many origins");
-  CHECK(reason(Close{.floors = stamps}) == "too many origins");
-  CHECK(reason(Close{.acknowledged = stamps}) == "too many origins");
+  CHECK(reason(Digest{.closed = stamps}) == "stamps that make no sense");
+  CHECK(reason(Digest{.floors = stamps}) == "stamps that make no sense");
+  CHECK(reason(Close{.closes = stamps}) == "stamps that make no sense");
+  CHECK(reason(Close{.floors = stamps}) == "stamps that make no sense");
+  CHECK(reason(Close{.acknowledged = stamps}) == "stamps that make no sense");
 
   Hello hello = samples::hello();
   hello.max_drift = limits::drift_max + Ms{1};
@@ -272,7 +301,8 @@ TEST_CASE("hostile: texts, counts and times beyond their bounds are rejected", "
 TEST_CASE("hostile: stamps of a close ascend by origin", "[wire]") {
   const Stamps twice{{samples::origin(2), Hlc{1}}, {samples::origin(2), Hlc{2}}};
   const Stamps back{{samples::origin(2), Hlc{1}}, {samples::origin(1), Hlc{2}}};
-  for (const Stamps& stamps : {twice, back}) CHECK(reason(Close{.floors = stamps}) == "origins out of order");
+  for (const Stamps& stamps : {twice, back})
+    CHECK(reason(Close{.floors = stamps}) == "stamps that make no sense");
 }
 
 TEST_CASE("hostile: a record breaks no rule of registers", "[wire]") {
@@ -338,6 +368,28 @@ TEST_CASE("hostile: a message may not point to the same bytes again and again", 
   for (std::size_t i = 1; i <= 1000; ++i) close.closes.emplace_back(samples::origin(i), Hlc{i});
   const auto twice = [](Pointers& in) { in.alias(1, 0); };
   CHECK_THAT(reason_with(close, twice), Catch::Matchers::ContainsSubstring("Cap'n Proto"));
+}
+
+TEST_CASE("hostile: a packed message unfolds to little more than it is, and is followed by nothing",
+          "[wire]") {
+  Words words = sent_words(samples::hello());
+  words.back() |= std::uint64_t{1} << 56;
+  CHECK(reason(words) != "");
+  words = sent_words(samples::hello());
+  words.push_back(0);
+  CHECK(reason(words) == "bytes after a packed message");
+
+  // A table that says 200 words, which a run of zeros is enough for, and one that says many more.
+  const auto zeros = [](std::uint64_t words_said, std::size_t runs) {
+    Words packed(1 + (runs + 3) / 4);
+    auto* bytes = reinterpret_cast<unsigned char*>(packed.data());
+    bytes[0] = 0xf0;
+    std::memcpy(bytes + 1, &words_said, 4);
+    for (std::size_t i = 0; i < runs; ++i) bytes[6 + 2 * i] = 0xff;  // behind a 0: another 255 words
+    return packed;
+  };
+  CHECK_THAT(reason(zeros(200, 1)), Catch::Matchers::ContainsSubstring("Cap'n Proto"));
+  CHECK_THAT(reason(zeros(256 * 1000, 1000)), Catch::Matchers::ContainsSubstring("too large"));
 }
 
 TEST_CASE("hostile: a thousand members of no bytes are rejected", "[wire]") {

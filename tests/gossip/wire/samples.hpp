@@ -50,7 +50,10 @@ inline Hello hello() {
           .name = "cart-1",
           .address = "10.0.0.1:7400",
           .wall = WallMs{Ms{1'700'000'000'000}},
-          .seen_as = "10.0.0.2:51234"};
+          .seen_as = "10.0.0.2:51234",
+          .member_stamp = hlc(12),
+          .lifetime = std::chrono::hours{1},
+          .origins_hash = 0xfedcba9876543210};
 }
 
 /// Records as they mostly are: one origin, a 16-byte key, a 100-byte value, one TTL.
@@ -90,13 +93,16 @@ inline std::vector<Message> all() {
           Members{{member(1, false, "[::1]:7400"), member(2, true, "")}},
           Members{{member(1, false, "[::1]:7400")}, true},
           Members{},
-          Digest{true,
-                 {{origin(9), hlc(3), hlc(1)}, {origin(2), hlc(4), {}}},
+          Digest{{hlc(1), {}, hlc(0)},
+                 {{origin(2), hlc(4)}, {origin(9), hlc(std::uint64_t{7} << 40)}},
+                 {{origin(1), {}}, {origin(9), hlc(1)}},
                  Ask::resync,
                  hlc(5),
                  0xabcdef,
                  Role::ingress,
-                 true},
+                 true,
+                 77},
+          Digest{.known = {Hlc{1}, Hlc{~std::uint64_t{0}}}},
           Digest{},
           Digest{.ask = Ask::report},
           plain_records(5),
@@ -186,6 +192,7 @@ class Text {
   void add(const Hello& m) {
     line("hello", m.version, m.max_ttl.count(), m.max_drift.count(), n(m.origin), n(m.wall));
     line(m.cluster, '|', m.region, '|', m.name, '|', m.address, '|', m.seen_as);
+    line(m.member_stamp.raw, m.lifetime.count(), m.origins_hash);
   }
   void add(const Goodbye& m) { line("goodbye", m.leaving, m.reason); }
   void add(const Members& m) {
@@ -196,9 +203,13 @@ class Text {
     }
   }
   void add(const Digest& m) {
-    line("digest", m.full, static_cast<int>(m.ask), m.resync_up_to.raw, m.members_hash,
-         static_cast<int>(m.role), m.silent);
-    for (const DigestRow& row : m.rows) line(n(row.origin), row.closed.raw, row.floor.raw);
+    line("digest", static_cast<int>(m.ask), m.resync_up_to.raw, m.members_hash, static_cast<int>(m.role),
+         m.silent, m.begins);
+    for (const Hlc known : m.known) line(known.raw);
+    for (const Stamps* stamps : {&m.closed, &m.floors}) {
+      for (const auto& [origin, stamp] : *stamps) line(n(origin), stamp.raw);
+      line("end");
+    }
   }
   void add(const Records& m) {
     line("records", m.stream, m.resync);
