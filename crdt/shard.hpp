@@ -100,9 +100,9 @@ class Shard {
   /// Turns the least recently used live slot of those that may go, but not `spare`, into a stub. False if there is
   /// none.
   bool evict(SlotId spare, MayGo which);
-  /// Packs up to `packs` old stubs, and drops or packs what is over the budget; the highest stamp dropped, zero if
-  /// none was.
-  Hlc trim_stubs(WallMs now, std::size_t packs = packs_per_call);
+  /// Packs old stubs and drops what is over the budget, a stub a step; more steps only if young stubs would exceed
+  /// theirs. The highest stamp dropped, zero if none was.
+  Hlc trim_stubs(WallMs now, std::size_t steps = steps_per_call);
   /// Forgets slots past retention and takes expired or cleared values away, looking at no more than
   /// `slots` slots. True when it has been all round.
   bool sweep(WallMs now, Ms retention, std::size_t slots);
@@ -125,9 +125,8 @@ class Shard {
   [[nodiscard]] SlotId slots_end() const { return slots_.end(); }
   [[nodiscard]] bool in_use(SlotId id) const { return slots_.in_use(id); }
   [[nodiscard]] const std::vector<OriginLog>& logs() const { return logs_; }
-  /// How many stubs one call may pack when nothing presses; a sweep may pack more.
-  static constexpr std::size_t packs_per_call = 4;
-  static constexpr std::size_t packs_per_sweep = 64;
+  /// A call adds a stub or two, so that a few steps keep up, and some more catch up.
+  static constexpr std::size_t steps_per_call = 16;
 
   // -- Inspection ------------------------------------------------------------------------------------
 

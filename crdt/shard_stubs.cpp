@@ -1,5 +1,6 @@
 // crdt/shard_stubs.cpp – a shard's stubs: packing and unpacking them, and dropping what is over the budget.
 #include <algorithm>
+#include <new>
 
 #include "crdt/shard.hpp"
 
@@ -18,15 +19,16 @@ Hlc Shard::oldest_stub() const {
   return packed_.size() == 0 ? in_slot : std::min(in_slot, oldest);
 }
 
-Hlc Shard::trim_stubs(WallMs now, std::size_t packs) {
-  for (; packs > 0 && may_pack(now) && pack_oldest(); --packs) {
-  }
+Hlc Shard::trim_stubs(WallMs now, std::size_t steps) {
   Hlc highest;
-  while (stub_bytes() > budget_.bytes || stubs() > budget_.count) {
-    if (stub_bytes() > budget_.bytes && may_pack(now) && pack_oldest()) continue;
+  for (std::size_t step = 0;; ++step) {
+    const bool is_over = stub_bytes() > budget_.bytes || stubs() > budget_.count;
+    const bool presses = is_over && stub_bytes() > budget_.bytes_hard;
+    if (step >= steps && !presses) break;
+    if (stubs() <= budget_.count && may_pack(now) && pack_oldest()) continue;
+    if (!is_over) break;
     const Hlc oldest = oldest_stub();
-    if (oldest.is_zero()) break;
-    if (oldest.ms() + budget_.age_min > now && stub_bytes() <= budget_.bytes_hard) break;
+    if (oldest.is_zero() || (oldest.ms() + budget_.age_min > now && !presses)) break;
     drop_oldest_stub();
     highest = std::max(highest, oldest);
   }
@@ -38,8 +40,8 @@ bool Shard::may_pack(WallMs now) const {
          slots_[stubs_.top()].stamp.ms() + budget_.age_min <= now && packed_.has_room();
 }
 
-/// Packs the oldest stub that has a slot. False if links may have to be told of so many of its changes that this is
-/// left unfinished: the next call goes on.
+/// Packs the oldest stub that has a slot. False if there is no memory for it, or links may have to be told of so many
+/// of its changes that this is left unfinished: the next call goes on.
 bool Shard::pack_oldest() {
   const SlotId id = stubs_.top();
   Slot& slot = slots_[id];
@@ -54,7 +56,11 @@ bool Shard::pack_oldest() {
                         .lack = slot.lack,
                         .came_after = slot.came_after};
   const std::vector<Walk*> walks = walks_to_visit(slot);
-  packed_.insert(stub);
+  try {
+    packed_.insert(stub);
+  } catch (const std::bad_alloc&) {
+    return false;  // whoever writes need not know
+  }
   logs_[stub.log].note_packed(stub.stamp);
   free_slot(id);
   moved_to(walks, stub);

@@ -253,7 +253,7 @@ void Store::sweep(std::size_t slots, WallMs wall) {
     const std::size_t step = std::min(slots, limits::slots_per_hold_max);
     const Hold shard{*this, sweep_shard_};
     const bool done = shard->sweep(now, options_.retention(), step);
-    note_floor(shard->trim_stubs(now, Shard::packs_per_sweep));
+    note_floor(shard->trim_stubs(now, step));
     slots -= step;
     if (!done) continue;
     sweep_shard_ = (sweep_shard_ + 1) % shards_.size();

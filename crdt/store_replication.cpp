@@ -188,7 +188,7 @@ void Store::drop_unconfirmed(Hlc up_to) {
       const Slot& slot = shard->slot(id);
       if (slot.is_live() && slot.as_of <= up_to && !slot.confirmed) shard->make_stub(id, Lack::doubtful);
     }
-    note_floor(shard->trim_stubs(clock_.last().ms()));
+    note_floor(shard->trim_stubs(clock_.last().ms(), shard->stubs()));  // as many as there may be new ones
   }
 }
 

@@ -65,6 +65,7 @@ class Pair {
         if (bytes[1] < 16) cleared_ = std::max(cleared_, Version{store_.clear(wall_).stamp.hlc, self});
         break;
       default:
+        fetch(key);
         break;
     }
     largest_ = std::max<std::size_t>(largest_, 16u * bytes[2]);
@@ -116,6 +117,14 @@ class Pair {
     CHECK((Version{as_of, self} > newest_[key].version));
     CHECK((Version{as_of, self} > cleared_));
     note(key, as_of, self, Ms{5'000}, value);
+  }
+
+  /// Somebody still has the value of the write that won here.
+  void fetch(const std::string& key) {
+    const Newest& newest = newest_[key];
+    const auto held = store_.peek(store_.hash(key));
+    if (!held || !newest.value || held->meta.version() != newest.version) return;
+    (void)store_.revive({held->meta, true, key, *newest.value}, {}, wall_);
   }
 
   void note(const std::string& key, Hlc as_of, Origin origin, Ms ttl, std::optional<std::string> value) {
