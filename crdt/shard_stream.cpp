@@ -21,7 +21,8 @@ void Shard::emit(const auto& held, WallMs now, std::size_t& bytes, std::vector<O
 void Shard::emit_walked(const Walk& walk, const auto& held, WallMs now, std::size_t& bytes,
                         std::vector<Outgoing>& out) const {
   emit(held, now, bytes, out);
-  if (held.as_of <= walk.filter->doubtful_up_to) out.back().block = {};
+  // Not `= {}`: in a template clang 14 forgets to destroy what that makes.
+  if (held.as_of <= walk.filter->doubtful_up_to) out.back().block = BlockRef{};
 }
 
 /// False if nothing is held of the key any more: its stub was dropped, or forgotten.
