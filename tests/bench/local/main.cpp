@@ -1,6 +1,6 @@
 // bench-local: measures one cache. `bench-local SUBJECT speed|memory [ENTRIES] [VALUE_BYTES] [SECONDS]`, then flags of
-// Google Benchmark; `bench-local list` names the subjects. `bench-local stubs|expiry|burst ENTRIES` and
-// `bench-local traces FILE...` measure geolru alone.
+// Google Benchmark; `bench-local list` names the subjects. `bench-local stubs ENTRIES [SECONDS]`, `bench-local
+// expiry|burst ENTRIES` and `bench-local traces FILE...` measure geolru alone.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -18,9 +18,8 @@ using namespace geolru::bench;
 
 int usage() {
   std::fputs(
-      "usage: bench-local list | SUBJECT speed|memory [ENTRIES] [VALUE_BYTES] [SECONDS] | stubs|expiry|burst "
-      "ENTRIES | "
-      "traces FILE...\n",
+      "usage: bench-local list | SUBJECT speed|memory [ENTRIES] [VALUE_BYTES] [SECONDS] |\n"
+      "       stubs ENTRIES [SECONDS] | expiry|burst ENTRIES | traces FILE...\n",
       stderr);
   return 2;
 }
@@ -55,7 +54,7 @@ int run(std::vector<std::string> words, const std::vector<char*>& flags) {
   const auto subject = std::ranges::find(subjects(), words[0], &Subject::name);
   if (subject != subjects().end()) return measure(*subject, words, flags);
   if (words[0] == "stubs") {
-    measure_stubs(count(words[1]));
+    measure_stubs(count(words[1]), words.size() > 2 ? count(words[2]) : 0);
   } else if (words[0] == "expiry") {
     measure_expiry(count(words[1]));
   } else if (words[0] == "burst") {

@@ -7,8 +7,9 @@
 
 namespace geolru::bench {
 
-/// What a stub takes up, on a node that has evicted nearly everything.
-void measure_stubs(std::size_t entries);
+/// What a stub takes up on a node that evicts nearly everything: of the first, and what as many more add some seconds
+/// later, when the first are old.
+void measure_stubs(std::size_t entries, std::size_t seconds);
 
 /// The slowest get and set while many entries expire at the same moment, and while nothing happens.
 void measure_expiry(std::size_t entries);

@@ -46,18 +46,23 @@ std::int64_t in(milliseconds time) { return steady_ns() + time.count() * 1'000'0
 
 }  // namespace
 
-void measure_stubs(std::size_t entries) {
-  const Strings keys = make_keys(entries, 1);
+void measure_stubs(std::size_t entries, std::size_t seconds) {
+  const Strings keys = make_keys(2 * entries, 1);
   const Values values{100};
   const Footprint before = footprint();
-  Cache cache{{.capacity_bytes = entries * 1024 + (std::size_t{64} << 20),
+  Cache cache{{.capacity_bytes = 2 * entries * 1024 + (std::size_t{64} << 20),
                .capacity_entries = 1,
                .listen = "127.0.0.1:0"}};
   for (std::size_t i = 0; i < entries; ++i) cache.set(keys[i], values[i]);
-  const Footprint after = footprint();
-  const Stats stats = cache.stats();
-  std::printf("{\"entries\": %zu, \"resident\": %zu, \"allocated\": %zu}\n", stats.stubs,
-              after.resident - before.resident, after.allocated - before.allocated);
+  const Footprint young = footprint();
+  std::this_thread::sleep_for(std::chrono::seconds{seconds});
+  for (std::size_t i = entries; i < 2 * entries; ++i) cache.set(keys[i], values[i]);
+  const Footprint both = footprint();
+  if (cache.stats().stubs < 2 * entries - 1) throw std::runtime_error{"stubs were dropped"};
+  std::printf("{\"entries\": %zu, \"young\": {\"resident\": %zu, \"allocated\": %zu}, ", entries,
+              young.resident - before.resident, young.allocated - before.allocated);
+  std::printf("\"old\": {\"resident\": %zu, \"allocated\": %zu}}\n", both.resident - young.resident,
+              both.allocated - young.allocated);
 }
 
 void measure_expiry(std::size_t entries) {
