@@ -66,6 +66,11 @@ std::optional<std::string> Checker::logs_differ(NodeId a, NodeId b) {
 }
 
 std::optional<std::string> Checker::disagreement() {
+  // While the one that was found last lasts, there is no need to look for others.
+  if (unheard_ && world_.up(unheard_->first)) {
+    if (auto why = unheard(unheard_->first, unheard_->second)) return why;
+  }
+  unheard_.reset();
   auto reasons = disagreements(1);
   if (reasons.empty()) return std::nullopt;
   return std::move(reasons.front());
@@ -78,7 +83,10 @@ std::vector<std::string> Checker::disagreements(std::size_t most) {
   for (NodeId node = 0; node < world_.size(); ++node) {
     if (!world_.up(node)) continue;
     for (std::size_t i = 0; i < history_.keys() && reasons.size() < most; ++i) {
-      if (auto why = unheard(node, KeyId(i))) reasons.push_back(std::move(*why));
+      if (auto why = unheard(node, KeyId(i))) {
+        unheard_ = {node, KeyId(i)};
+        reasons.push_back(std::move(*why));
+      }
     }
     if (first && reasons.empty()) {
       if (auto why = logs_differ(*first, node)) reasons.push_back(std::move(*why));

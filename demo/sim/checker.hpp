@@ -89,6 +89,7 @@ class Checker final : public Watcher {
   CheckerOptions options_;
   History history_;
   std::vector<NodeView> views_;
+  std::optional<std::pair<NodeId, KeyId>> unheard_;  // of what was found last
   std::uint64_t checks_ = 0;
 };
 
