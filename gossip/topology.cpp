@@ -19,6 +19,7 @@ void Engine::State::review_topology(Now now) {
   stats.ingress_failovers = ingresses.failovers();
   stats.ingress_hedges = ingresses.hedges();
   for (const Origin origin : ingresses.chosen()) {
+    if (established_with(origin, LinkId{}) != nullptr) continue;
     if (const Member* member = membership.find(origin)) dialer.hurry(now.steady, member->address);
   }
   for (Link* each : links.each()) {
