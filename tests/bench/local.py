@@ -34,14 +34,14 @@ class Local:
         return subprocess.run([self.binary, *map(str, words)], check=True, stdout=subprocess.PIPE,
                               stderr=subprocess.DEVNULL, text=True).stdout
 
-    def round(self, samples, say):
+    def jobs(self):
+        """(what it is called, what to call with the samples), in the order to do them."""
         for size in SIZES if self.speeds else ():
             for subject in self.subjects:
-                say(f"{subject}, values of {size} bytes")
-                self.speed(samples, subject, size)
+                yield (f"{subject}, values of {size} bytes",
+                       lambda samples, subject=subject, size=size: self.speed(samples, subject, size))
         for task in self.tasks:
-            say(task.__name__)
-            task(samples)
+            yield task.__name__, task
 
     def speed(self, samples, subject, size):
         said = self.run(subject, "speed", self.entries, size, self.seconds, "--benchmark_format=json",

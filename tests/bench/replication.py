@@ -15,7 +15,7 @@ TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(TOP / "demo"), str(TOP / "tests/e2e")]
 
 from harness import free_port  # noqa: E402
-from processes import Node, poll  # noqa: E402
+from processes import Node, NodeError, poll  # noqa: E402,F401
 
 OURS, REDIS = "geolru", "redis"
 LINKS = (1, 10, 100)
@@ -333,11 +333,14 @@ class Replication:
         self.build, self.smoke = build, smoke
         self.cases = [one for one in CASES if wanted(one.__name__)]
 
-    def round(self, samples, say):
+    def jobs(self):
+        """(what it is called, what to call with the samples), in the order to do them."""
         for one in self.cases:
-            say(f"replication, {one.__name__}")
-            with Scene(self.build, self.smoke) as scene:
-                one(scene, samples)
+            yield f"replication, {one.__name__}", lambda samples, one=one: self.run(one, samples)
+
+    def run(self, one, samples):
+        with Scene(self.build, self.smoke) as scene:
+            one(scene, samples)
 
 
 # -- The table ----------------------------------------------------------------------------------------------------
