@@ -25,7 +25,7 @@ inline constexpr std::size_t slots_per_hold_max = 512;
 /// Events a shard's change ring holds; a link further behind catches up from its digest instead.
 inline constexpr std::size_t ring_events_min = 64;
 inline constexpr std::size_t ring_events_max = 1 << 16;
-/// Stubs younger than this are not dropped for lack of stub budget.
+/// Stubs younger than this are not dropped for lack of stub budget; older ones are packed.
 inline constexpr Ms stub_age_min{10'000};
 
 // The wire.
