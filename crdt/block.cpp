@@ -1,16 +1,18 @@
 // crdt/block.cpp – see block.hpp.
 #include "crdt/block.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 
 namespace geolru::crdt {
 
 Block* Block::make(std::string_view key, std::string_view value) {
-  void* memory = ::operator new(sizeof(Block) + key.size() + value.size());
+  static_assert(offsetof(Block, key_size_) + sizeof key_size_ == header_bytes);
+  void* memory = ::operator new(std::max(sizeof(Block), header_bytes + key.size() + value.size()));
   auto* block =
-      new (memory) Block{static_cast<std::uint32_t>(key.size()), static_cast<std::uint32_t>(value.size())};
-  char* bytes = reinterpret_cast<char*>(block + 1);
+      new (memory) Block{static_cast<std::uint16_t>(key.size()), static_cast<std::uint32_t>(value.size())};
+  char* bytes = const_cast<char*>(block->bytes());
   if (!key.empty()) std::memcpy(bytes, key.data(), key.size());
   if (!value.empty()) std::memcpy(bytes + key.size(), value.data(), value.size());
   return block;

@@ -1,27 +1,58 @@
-// crdt/block.hpp – one allocation that holds a key and its value, shared by reference count.
-// Thread-safe: the bytes are immutable and the count is atomic.
+// crdt/block.hpp – one allocation that holds a key, its value and how long it may be served, shared by reference count.
+// Thread-safe: once published nothing changes but the count and the note of its last use, which are atomic.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 #include <utility>
 
+#include "crdt/stamp.hpp"
+
 namespace geolru::crdt {
+
+/// When something was last used, in ticks of an LRU, and whether somebody has ever read it here.
+struct Use {
+  std::uint32_t tick = 0;  ///< In 31 bits.
+  bool read = false;
+};
 
 class Block {
  public:
   /// A block with one reference, which the caller owns. Throws std::bad_alloc.
   [[nodiscard]] static Block* make(std::string_view key, std::string_view value);
 
+  /// Says when it may be served; before it is published.
+  void set_life(Hlc as_of, std::uint32_t ttl_ms) {
+    as_of_ = as_of.raw;
+    ttl_ms_ = ttl_ms;
+  }
+
   [[nodiscard]] std::string_view key() const { return {bytes(), key_size_}; }
+  /// Whether that is its key. How much is compared is known before the block is in the cache.
+  [[nodiscard]] bool has_key(std::string_view key) const {
+    return key_size_ == key.size() && std::memcmp(bytes(), key.data(), key.size()) == 0;
+  }
   [[nodiscard]] std::string_view value() const { return {bytes() + key_size_, value_size_}; }
+  [[nodiscard]] Hlc as_of() const { return Hlc{as_of_}; }
+  [[nodiscard]] WallMs expires() const { return as_of().ms() + Ms{ttl_ms_}; }
+
+  [[nodiscard]] Use use() const {
+    const std::uint32_t bits = use_.load(std::memory_order_relaxed);
+    return {.tick = bits >> 1, .read = (bits & 1) != 0};
+  }
+  /// Writes only what is not there yet: readers of one block at the same time do not disturb each other.
+  void note_use(Use use) const {
+    const std::uint32_t bits = use.tick << 1 | (use.read ? 1 : 0);
+    if (use_.load(std::memory_order_relaxed) != bits) use_.store(bits, std::memory_order_relaxed);
+  }
 
   /// Bytes it takes up, the allocator's rounding and header included.
   [[nodiscard]] std::size_t footprint() const { return footprint(key_size_ + std::size_t{value_size_}); }
   [[nodiscard]] static std::size_t footprint(std::size_t bytes) {
-    return (sizeof(Block) + bytes + allocator_header_bytes + 15) & ~std::size_t{15};
+    return (header_bytes + bytes + allocator_header_bytes + 15) & ~std::size_t{15};
   }
 
   void retain() const { refs_.fetch_add(1, std::memory_order_relaxed); }
@@ -31,14 +62,18 @@ class Block {
 
  private:
   static constexpr std::size_t allocator_header_bytes = 8;
+  static constexpr std::size_t header_bytes = 26;  // Behind which the key begins, and the value after it.
 
-  Block(std::uint32_t key_size, std::uint32_t value_size) : key_size_{key_size}, value_size_{value_size} {}
-  [[nodiscard]] const char* bytes() const { return reinterpret_cast<const char*>(this + 1); }
+  Block(std::uint16_t key_size, std::uint32_t value_size) : value_size_{value_size}, key_size_{key_size} {}
+  [[nodiscard]] const char* bytes() const { return reinterpret_cast<const char*>(this) + header_bytes; }
   void destroy() const;
 
+  std::uint64_t as_of_ = 0;
+  std::uint32_t ttl_ms_ = 0;
+  mutable std::atomic<std::uint32_t> use_{0};
   mutable std::atomic<std::uint32_t> refs_{1};
-  std::uint32_t key_size_;
   std::uint32_t value_size_;
+  std::uint16_t key_size_;  // The last member: the padding behind it belongs to the key.
 };
 
 /// Shares one block. A moved-from or default reference is empty.
@@ -59,9 +94,9 @@ class BlockRef {
     if (block_) block_->release();
   }
 
-  static BlockRef share(Block* block) {
+  static BlockRef share(const Block* block) {
     if (block) block->retain();
-    return BlockRef{block};
+    return BlockRef{const_cast<Block*>(block)};
   }
   /// Gives the reference to the caller.
   [[nodiscard]] Block* detach() { return std::exchange(block_, nullptr); }

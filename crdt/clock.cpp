@@ -12,6 +12,7 @@ Hlc HybridClock::tick(WallMs wall) {
     // A counter that overflows carries into the milliseconds, which keeps the order.
     next = std::max(last + 1, Hlc::at(wall).raw);
   } while (!last_.compare_exchange_weak(last, next, std::memory_order_acq_rel, std::memory_order_relaxed));
+  lift_ms(Hlc{next}.ms());
   return Hlc{next};
 }
 
@@ -21,17 +22,18 @@ std::optional<AdmittedHlc> HybridClock::admit(Hlc remote, WallMs wall) {
   return AdmittedHlc{remote};
 }
 
-WallMs HybridClock::now(WallMs wall) {
-  const WallMs last_ms = last().ms();
-  if (wall <= last_ms) return last_ms;
-  lift(Hlc::at(wall));
-  return wall;
-}
-
 void HybridClock::lift(Hlc to) {
   std::uint64_t last = last_.load(std::memory_order_relaxed);
   while (last < to.raw &&
          !last_.compare_exchange_weak(last, to.raw, std::memory_order_acq_rel, std::memory_order_relaxed)) {
+  }
+  lift_ms(to.ms());
+}
+
+void HybridClock::lift_ms(WallMs to) {
+  WallMs last = last_ms_.load(std::memory_order_relaxed);
+  while (last < to &&
+         !last_ms_.compare_exchange_weak(last, to, std::memory_order_acq_rel, std::memory_order_relaxed)) {
   }
 }
 

@@ -33,10 +33,18 @@ class HybridClock {
   [[nodiscard]] std::optional<AdmittedHlc> admit(Hlc remote, WallMs wall);
 
   /// The hybrid clock's present, for expiry: the later of `wall` and everything seen. Never goes back.
-  [[nodiscard]] WallMs now(WallMs wall);
+  [[nodiscard]] WallMs now(WallMs wall) {
+    const WallMs last_ms = last_ms_.load(std::memory_order_acquire);
+    if (wall <= last_ms) return last_ms;
+    lift(Hlc::at(wall));
+    return wall;
+  }
 
   /// Forgets all that was seen, as a new process would: for a node that begins anew, with nothing in its store.
-  void restart(WallMs wall) { last_.store(Hlc::at(wall).raw, std::memory_order_release); }
+  void restart(WallMs wall) {
+    last_.store(Hlc::at(wall).raw, std::memory_order_release);
+    last_ms_.store(Hlc::at(wall).ms(), std::memory_order_release);
+  }
 
   /// The greatest time ticked, admitted or read so far.
   [[nodiscard]] Hlc last() const { return Hlc{last_.load(std::memory_order_acquire)}; }
@@ -45,8 +53,12 @@ class HybridClock {
 
  private:
   void lift(Hlc to);
+  void lift_ms(WallMs to);
 
-  std::atomic<std::uint64_t> last_{0};  // Invariant: never decreases, but by restart().
+  // Invariant: neither ever decreases, but by restart(). Apart, since every write changes the one and every read looks
+  // at the other.
+  alignas(64) std::atomic<std::uint64_t> last_{0};
+  alignas(64) std::atomic<WallMs> last_ms_{WallMs{}};  // of `last_`, or later
   Ms drift_max_;
 };
 

@@ -6,52 +6,6 @@
 
 namespace geolru::crdt {
 
-void LruList::push_front(SlotArray& slots, SlotId id) {
-  Slot& slot = slots[id];
-  slot.left = no_slot;
-  slot.right = front_;
-  (front_ == no_slot ? back_ : slots[front_].left) = id;
-  front_ = id;
-  ++size_;
-}
-
-void LruList::remove(SlotArray& slots, SlotId id) {
-  Slot& slot = slots[id];
-  (slot.left == no_slot ? front_ : slots[slot.left].right) = slot.right;
-  (slot.right == no_slot ? back_ : slots[slot.right].left) = slot.left;
-  slot.left = slot.right = no_slot;
-  --size_;
-}
-
-void Lru::insert(SlotArray& slots, SlotId id) {
-  Slot& slot = slots[id];
-  slot.used_at = ++ticks_;
-  list_of(slot).push_front(slots, id);
-}
-
-void Lru::remove(SlotArray& slots, SlotId id) {
-  Slot& slot = slots[id];
-  list_of(slot).remove(slots, id);
-  slot.heap_back = no_slot;
-}
-
-void Lru::read(SlotArray& slots, SlotId id) {
-  Slot& slot = slots[id];
-  slot.used_at = ++ticks_;
-  if (id == read_.front()) return;
-  list_of(slot).remove(slots, id);
-  slot.read = true;
-  read_.push_front(slots, id);
-}
-
-SlotId Lru::oldest(const SlotArray& slots, SlotId spare) const {
-  const SlotId unread = unread_.oldest(slots, spare);
-  const SlotId read = read_.oldest(slots, spare);
-  if (unread == no_slot || read == no_slot) return unread == no_slot ? read : unread;
-  // By age, since ticks wrap round.
-  return ticks_ - slots[read].used_at > ticks_ - slots[unread].used_at ? read : unread;
-}
-
 SlotId StubHeap::meld(SlotArray& slots, SlotId a, SlotId b) {
   if (a == no_slot) return b;
   if (b == no_slot) return a;

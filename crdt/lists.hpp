@@ -1,52 +1,10 @@
-// crdt/lists.hpp – the three orders slots are kept in, all intrusive: the LRU of live slots, the heap of
-// stubs by stamp, and the log of an origin's slots by stamp. Serialised by the shard's lock.
+// crdt/lists.hpp – two orders that slots are kept in, both intrusive: the heap of stubs by stamp, and the log of an
+// origin's slots by stamp. Serialised by the shard's lock.
 #pragma once
 
 #include "crdt/slot.hpp"
 
 namespace geolru::crdt {
-
-/// Some live slots, most recently used first. `left` is the more recent neighbour.
-class LruList {
- public:
-  void push_front(SlotArray& slots, SlotId id);
-  void remove(SlotArray& slots, SlotId id);
-  [[nodiscard]] SlotId front() const { return front_; }
-  /// The least recently used but `spare`, or no_slot.
-  [[nodiscard]] SlotId oldest(const SlotArray& slots, SlotId spare) const {
-    return back_ == spare && back_ != no_slot ? slots[back_].left : back_;
-  }
-  [[nodiscard]] std::size_t size() const { return size_; }
-
- private:
-  SlotId front_ = no_slot;
-  SlotId back_ = no_slot;
-  std::size_t size_ = 0;
-};
-
-/// All live slots, in exact order of their last use: those that were read here in one list, those that were not in
-/// another, and the time of the last use says which of two is the older.
-class Lru {
- public:
-  /// As the most recently used; by `slot.read` into one or the other list.
-  void insert(SlotArray& slots, SlotId id);
-  void remove(SlotArray& slots, SlotId id);
-  /// Somebody reads it.
-  void read(SlotArray& slots, SlotId id);
-  /// The least recently used but `spare`, or no_slot.
-  [[nodiscard]] SlotId oldest(const SlotArray& slots, SlotId spare) const;
-  /// Likewise of those that nobody has read here.
-  [[nodiscard]] SlotId oldest_unread(const SlotArray& slots, SlotId spare) const {
-    return unread_.oldest(slots, spare);
-  }
-  [[nodiscard]] std::size_t size() const { return read_.size() + unread_.size(); }
-
- private:
-  [[nodiscard]] LruList& list_of(const Slot& slot) { return slot.read ? read_ : unread_; }
-
-  LruList read_, unread_;
-  std::uint32_t ticks_ = 0;
-};
 
 /// Stubs, the oldest stamp on top: a pairing heap (Fredman, Sedgewick, Sleator and Tarjan 1986).
 class StubHeap {

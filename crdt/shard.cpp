@@ -55,9 +55,14 @@ std::uint16_t Shard::log_for(Origin origin) {
 
 SlotId Shard::add_slot(KeyHash hash) {
   const SlotId id = slots_.allocate();
+  lru_.prepare(id);
   slots_[id].hash = hash;
   slots_[id].last_event = static_cast<std::uint32_t>(ring_.head());
-  index_.insert(hash, id);
+  if (std::unique_ptr<Index::Table> outgrown = index_.insert(hash, id)) {
+    const std::size_t bytes = outgrown->bytes();
+    limbo_.add(
+        outgrown.release(), [](void* table) { delete static_cast<Index::Table*>(table); }, bytes, readers_);
+  }
   return id;
 }
 
@@ -74,7 +79,7 @@ SlotId Shard::put(const Meta& meta, SlotId held, Block* block, Came came, WallMs
     }
   } else {
     to_revisit = walks_to_visit(slots_[held]);
-    unlink(held);
+    leave_lists(held);
   }
   fill(id, {.stamp = meta.stamp.hlc,
             .as_of = meta.as_of,
@@ -88,7 +93,7 @@ SlotId Shard::put(const Meta& meta, SlotId held, Block* block, Came came, WallMs
   if (block != nullptr) {
     set_value(id, owned.detach());
   } else {
-    slot.read = false;
+    drop_value(id);
     if (meta.hash != clear_hash) stubs_.push(slots_, id);
   }
   moved_to(to_revisit, slot);
@@ -115,48 +120,61 @@ SlotId Shard::revive(KeyHash hash, SlotId found, Block* block, WallMs now) {
   const SlotId id = found != no_slot ? found : unpack(*packed_.find(hash));
   stubs_.remove(slots_, id);
   Slot& slot = slots_[id];
-  slot.read = true;  // somebody here waits for it
   slot.came = Came::fetched;
   slot.came_after = CoarseMs{now - slot.stamp.ms()};
+  block->note_use({.tick = 0, .read = true});  // somebody here waits for it
   set_value(id, owned.detach());
   return id;
 }
 
 void Shard::set_value(SlotId id, Block* block) {
   Slot& slot = slots_[id];
-  slot.block = block;
-  lru_.insert(slots_, id);
+  Block* const old = std::exchange(slot.block, block);
+  block->set_life(slot.as_of, slot.ttl_ms);
+  if (old == nullptr) {
+    lru_.insert(id, *block);
+  } else {
+    lru_.replace(*old, *block);
+  }
+  index_.set_block(slot.hash, id, block);
   block_bytes_ += block->footprint();
   expiry_min_ = std::min(expiry_min_, slot.expires());
   expiry_min_round_ = std::min(expiry_min_round_, slot.expires());
+  if (old != nullptr) retire(old);
 }
 
-void Shard::unlink(SlotId id) {
+void Shard::drop_value(SlotId id) {
   Slot& slot = slots_[id];
+  if (!slot.is_live()) return;
+  index_.set_block(slot.hash, id, nullptr);
+  lru_.remove();
+  retire(std::exchange(slot.block, nullptr));
+}
+
+void Shard::retire(Block* block) {
+  const std::size_t bytes = block->footprint();
+  block_bytes_ -= bytes;
+  limbo_.add(
+      block, [](void* gone) { static_cast<Block*>(gone)->release(); }, bytes, readers_);
+}
+
+void Shard::leave_lists(SlotId id) {
   skip_in_walks(id);
+  const Slot& slot = slots_[id];
   logs_[slot.log].remove(slots_, id);
-  if (slot.is_live()) {
-    lru_.remove(slots_, id);
-    block_bytes_ -= slot.block->footprint();
-    std::exchange(slot.block, nullptr)->release();
-  } else if (slot.hash != clear_hash) {
-    stubs_.remove(slots_, id);
-  }
+  if (!slot.is_live() && slot.hash != clear_hash) stubs_.remove(slots_, id);
 }
 
 void Shard::make_stub(SlotId id, Lack lack) {
-  Slot& slot = slots_[id];
-  slot.lack = lack;
-  lru_.remove(slots_, id);
-  slot.read = false;
-  block_bytes_ -= slot.block->footprint();
-  std::exchange(slot.block, nullptr)->release();
+  slots_[id].lack = lack;
+  drop_value(id);
   stubs_.push(slots_, id);
 }
 
 void Shard::free_slot(SlotId id) {
   const KeyHash hash = slots_[id].hash;
-  unlink(id);
+  leave_lists(id);
+  drop_value(id);
   index_.erase(hash, id);
   slots_.release(id);
 }
@@ -234,6 +252,7 @@ void Shard::forget_everything() {
   packed_.clear();
   for (std::size_t i = 0; i < logs_.size(); ++i) retire_log(i);
   cleared_ = {};
+  cleared_at_.store(0, std::memory_order_release);
   sweep_next_ = 0;
 }
 
@@ -247,6 +266,7 @@ void Shard::retire_log(std::size_t log) {
 bool Shard::clear(Version version) {
   if (version <= cleared_) return false;
   cleared_ = version;
+  cleared_at_.store(version.as_of.raw, std::memory_order_release);
   expiry_min_ = expiry_min_round_ = WallMs{};  // the next whole round of the sweep takes the values away
   return true;
 }

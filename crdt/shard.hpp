@@ -1,5 +1,6 @@
 // crdt/shard.hpp – one shard of the store: a table of slots with its LRU, stubs, logs, change ring and
-// the walks under way. Serialised by `mutex`, which the store holds around every call.
+// the walks under way. Serialised by `mutex`, which the store holds around every call where nothing
+// else is said.
 #pragma once
 
 #include <algorithm>
@@ -11,7 +12,9 @@
 #include "crdt/change_ring.hpp"
 #include "crdt/index.hpp"
 #include "crdt/lists.hpp"
+#include "crdt/lru.hpp"
 #include "crdt/packed_stubs.hpp"
+#include "crdt/readers.hpp"
 #include "crdt/store.hpp"
 
 namespace geolru::crdt {
@@ -35,8 +38,11 @@ enum class MayGo : std::uint8_t { any, unread };
 
 class Shard {
  public:
-  Shard(std::size_t ring_events, StubBudget budget)
-      : budget_{budget},
+  /// `readers` are those that may look things up. An LRU that `counts_reads` is exact and slower.
+  Shard(std::size_t ring_events, StubBudget budget, Readers& readers, bool counts_reads)
+      : readers_{readers},
+        budget_{budget},
+        lru_{counts_reads},
         packed_{std::min(budget.bytes / packed_bytes_typical, budget.count)},
         ring_{ring_events} {}
   ~Shard();
@@ -44,6 +50,20 @@ class Shard {
   Shard& operator=(const Shard&) = delete;
 
   std::mutex mutex;
+
+  // -- Without the lock, by who is one of the readers ------------------------------------------------
+
+  [[nodiscard]] Index::Place place_of(KeyHash hash) const { return index_.place_of(hash); }
+  /// What may be served of `key` at `now`, then used by somebody here. Null: whoever has the lock may find it all the
+  /// same.
+  [[nodiscard]] const Block* look_up(const Index::Place& place, KeyHash hash, std::string_view key,
+                                     WallMs now) {
+    const Block* block = Index::look_up(place, hash, key);
+    // A clear at the same time as a write: their origins decide, which are in the slot.
+    if (block == nullptr || block->expires() <= now || block->as_of() <= cleared_at()) return nullptr;
+    lru_.note_read(*block);
+    return block;
+  }
 
   // -- One key ---------------------------------------------------------------------------------------
 
@@ -76,8 +96,10 @@ class Shard {
   /// The register as a peer gets it: without a value where it would not be served.
   [[nodiscard]] Outgoing outgoing(const Slot& slot, WallMs now) const;
 
+  /// Whether somebody has read a live slot's value here, or that of an earlier version, since it is live.
+  [[nodiscard]] static bool is_read(const Slot& slot) { return slot.block->use().read; }
   /// Somebody reads it here.
-  void touch(SlotId id) { lru_.read(slots_, id); }
+  void touch(SlotId id) { lru_.note_read(*slots_[id].block); }
 
   /// True if a log for this origin exists or can be made.
   [[nodiscard]] bool has_room_for(Origin origin) const;
@@ -189,7 +211,7 @@ class Shard {
   /// the beginning of its visit.
   std::uint64_t end_walk(WalkId id, Stamps& missed);
 
-  std::uint64_t hits = 0, misses = 0, evictions = 0, expirations = 0, stubs_dropped = 0, turned_away = 0;
+  std::uint64_t misses = 0, evictions = 0, expirations = 0, stubs_dropped = 0, turned_away = 0;
   std::uint64_t packings = 0, unpackings = 0;
 
  private:
@@ -215,9 +237,12 @@ class Shard {
   [[nodiscard]] bool is_current(const Slot& slot, WallMs now) const {
     return slot.expires() > now && version_of(slot) > cleared_;
   }
+  [[nodiscard]] Hlc cleared_at() const { return Hlc{cleared_at_.load(std::memory_order_acquire)}; }
   std::uint16_t log_for(Origin origin);
   void set_value(SlotId id, Block* block);
-  void unlink(SlotId id);
+  void drop_value(SlotId id);
+  void retire(Block* block);
+  void leave_lists(SlotId id);
   void free_slot(SlotId id);
   void retire_log(std::size_t log);
   [[nodiscard]] std::size_t stub_bytes() const { return stubs_.size() * slot_bytes + packed_.bytes(); }
@@ -259,11 +284,13 @@ class Shard {
   bool emit_by_key(const ChangeRing::Event& event, WallMs now, std::size_t& bytes,
                    std::vector<Outgoing>& out) const;
 
+  Readers& readers_;
+  Limbo limbo_;
   StubBudget budget_;
   SlotArray slots_;
   Index index_;
-  Lru lru_;             // Invariant: holds exactly the live slots,
-  StubHeap stubs_;      // and this one the others, but for the clear register.
+  Lru lru_;             // Invariant: knows exactly the live slots,
+  StubHeap stubs_;      // and this one holds the others, but for the clear register.
   PackedStubs packed_;  // Invariant: of keys that have no slot.
   std::vector<OriginLog> logs_;
   std::unordered_map<Origin, std::uint16_t> log_of_;  // only ever looked up
@@ -271,7 +298,8 @@ class Shard {
   ChangeRing ring_;
   std::vector<Walk> walks_;
   std::size_t block_bytes_ = 0;
-  Version cleared_;  // The latest clear: older versions are dead.
+  Version cleared_;                           // The latest clear: older versions are dead.
+  std::atomic<std::uint64_t> cleared_at_{0};  // The same for readers, without its origin.
 
   WallMs expiry_min_ = WallMs::max();        // Nothing live expires before this.
   WallMs expiry_min_round_ = WallMs::max();  // The same for what this round of the sweep has seen.

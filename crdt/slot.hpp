@@ -12,7 +12,7 @@
 
 namespace geolru::crdt {
 
-/// Live with a block, a stub without. A live slot is in its shard's LRU and a stub in its heap of stubs;
+/// Live with a block, a stub without. A live slot is known to its shard's LRU and a stub is in its heap of stubs;
 /// both are in the log of their origin.
 struct alignas(64) Slot {
   KeyHash hash{};
@@ -22,19 +22,15 @@ struct alignas(64) Slot {
   std::uint16_t log = 0;  ///< Index of its origin's log in the shard.
   bool deleted : 1 = false;
   bool confirmed : 1 = false;  ///< By the resync under way.
-  bool read : 1 = false;       ///< Live: by somebody here, since it is.
   Came came : 3 = Came::written;
   Lack lack : 2 = Lack::never_came;  ///< Stub: why it is one.
   CoarseMs came_after;               ///< From the write until it, or its value, came.
   Block* block = nullptr;            ///< Owns one reference; null: a stub.
 
-  // Live: neighbours in the LRU. Stub: first child and next sibling in the heap.
+  // Stub: first child, next sibling, and parent or previous sibling in the heap.
   SlotId left = no_slot;
   SlotId right = no_slot;
-  union {
-    SlotId heap_back = no_slot;  ///< Stub: its parent or previous sibling.
-    std::uint32_t used_at;       ///< Live: when it was last used, in ticks of its LRU.
-  };
+  SlotId heap_back = no_slot;
 
   SlotId log_older = no_slot;
   SlotId log_newer = no_slot;    ///< Also links the free slots.

@@ -7,6 +7,7 @@
 
 #include "crdt/shard.hpp"
 #include "crdt/store_hold.hpp"
+#include "crdt/store_read.hpp"
 
 namespace geolru::crdt {
 namespace {
@@ -61,41 +62,42 @@ bool raise_stamp(Stamps& stamps, Origin origin, Hlc to) {
 }
 
 Store::Store(const StoreOptions& options, Origin self)
-    : options_{options}, clock_{options.max_drift}, self_{static_cast<std::uint64_t>(self)} {
+    : options_{options},
+      clock_{options.max_drift},
+      readers_{options.fence_all},
+      self_{static_cast<std::uint64_t>(self)} {
   const std::size_t count = options.shards != 0 ? options.shards : shards_for(options);
   const std::size_t events = ring_events_for(options, count);
   shard_shift_ = 64 - static_cast<unsigned>(std::countr_zero(count));
   for (std::size_t i = 0; i < count; ++i) {
-    shards_.push_back(std::make_unique<Shard>(events, stub_budget_for(options, count)));
+    shards_.push_back(std::make_unique<Shard>(events, stub_budget_for(options, count), readers_, count == 1));
   }
   bytes_ = count * events * sizeof(ChangeRing::Event);
 }
 
 Store::~Store() = default;
 
-std::size_t Store::shard_of(KeyHash hash) const {
-  return shards_.size() == 1 ? 0 : static_cast<std::uint64_t>(hash) >> shard_shift_;
+BlockRef Store::get(std::string_view key, WallMs wall, bool* revivable) {
+  const Readers::Guard reading = begin_reading();
+  return BlockRef::share(find(reading, prepare(reading, key), wall, revivable));
 }
 
-BlockRef Store::get(std::string_view key, WallMs wall, bool* wanted) {
-  const KeyHash key_hash = hash(key);
-  const WallMs now = clock_.now(wall);
-  Shard& shard = *shards_[shard_of(key_hash)];
+const Block* Store::find_locked(const Wanted& wanted, WallMs now, bool* revivable) {
+  Shard& shard = wanted.shard;
   const std::lock_guard lock{shard.mutex};
-  const SlotId id = shard.find(key_hash);
+  const SlotId id = shard.find(wanted.hash);
   if (id != no_slot) {
     const Slot& slot = shard.slot(id);
-    if (shard.serves(slot, now) && slot.block->key() == key) {
+    if (shard.serves(slot, now) && slot.block->key() == wanted.key) {
       shard.touch(id);
-      ++shard.hits;
-      return BlockRef::share(slot.block);
+      return slot.block;
     }
-    if (wanted != nullptr) *wanted = shard.may_revive(slot, now);
-  } else if (wanted != nullptr) {
-    *wanted = shard.may_revive(shard.known(key_hash, no_slot), now);
+    if (revivable != nullptr) *revivable = shard.may_revive(slot, now);
+  } else if (revivable != nullptr) {
+    *revivable = shard.may_revive(shard.known(wanted.hash, no_slot), now);
   }
   ++shard.misses;
-  return {};
+  return nullptr;
 }
 
 std::optional<Ms> Store::ttl(std::string_view key, WallMs wall) {
@@ -217,7 +219,7 @@ void Store::admit(std::size_t index, SlotId arrived, const Meta& meta) {
   {
     const Hold shard{*this, index};
     const Slot& slot = shard->slot(arrived);  // which may be another's by now
-    if (slot.is_live() && slot.hash == meta.hash && slot.stamp == meta.stamp.hlc && !slot.read) {
+    if (slot.is_live() && slot.hash == meta.hash && slot.stamp == meta.stamp.hlc && !shard->is_read(slot)) {
       shard->make_stub(arrived, Lack::turned_away);
       ++shard->turned_away;
       note_floor(shard->trim_stubs(clock_.last().ms()));
@@ -264,6 +266,7 @@ void Store::sweep(std::size_t slots, WallMs wall) {
 StoreStats Store::stats() {
   StoreStats sum{.capacity_bytes = options_.capacity_bytes};
   sum.bytes = bytes_.load(std::memory_order_relaxed);
+  sum.hits = readers_.hits();
   WallMs oldest = WallMs::max();
   for (const auto& shard : shards_) {
     const std::lock_guard lock{shard->mutex};
@@ -272,7 +275,6 @@ StoreStats Store::stats() {
     sum.stubs_packed += shard->stubs_packed();
     sum.stubs_packed_ever += shard->packings;
     sum.stubs_unpacked_ever += shard->unpackings;
-    sum.hits += shard->hits;
     sum.misses += shard->misses;
     sum.evictions += shard->evictions;
     sum.expirations += shard->expirations;

@@ -15,6 +15,7 @@
 #include "crdt/audit.hpp"
 #include "crdt/clock.hpp"
 #include "crdt/limits.hpp"
+#include "crdt/readers.hpp"
 #include "crdt/register.hpp"
 
 namespace geolru::crdt {
@@ -42,6 +43,7 @@ struct StoreOptions {
       stub_slots;  ///< Stub budget as a number of stubs; unset: an eighth of the bytes.
   Ms stub_age_min =
       limits::stub_age_min;  ///< Younger stubs stay, though values have to go for them; older are packed.
+  Readers::FenceAll fence_all = nullptr;  ///< What spares readers a fence each; null: nothing does.
 
   /// How long a slot is remembered after its stamp, whatever became of its value: nobody can hold, or send, an
   /// older version that is alive after that, however wrong two clocks may be.
@@ -121,9 +123,17 @@ class Store {
 
   // -- Local operations ------------------------------------------------------------------------------
 
-  /// The value of `key`, moved to the front of its LRU; empty if there is none that may be served.
-  /// On a miss `wanted`, if given, is set to whether a stub was found that might yet get its value back.
-  [[nodiscard]] BlockRef get(std::string_view key, WallMs wall, bool* wanted = nullptr);
+  /// For `find`: what it sees is there as long as this lives. Be quick.
+  [[nodiscard]] Readers::Guard begin_reading() { return Readers::Guard{readers_}; }
+  /// A key that is about to be looked up; what that reads first is on its way into the cache. See store_read.hpp.
+  struct Wanted;
+  [[nodiscard]] Wanted prepare(const Readers::Guard& reading, std::string_view key) const;
+  /// The value of a key, now the most recently used one; null if there is none that may be served. A hit takes no lock.
+  /// On a miss `revivable`, if given, is set to whether a stub was found that might yet get its value back.
+  [[nodiscard]] const Block* find(const Readers::Guard& reading, const Wanted& wanted, WallMs wall,
+                                  bool* revivable = nullptr);
+  /// The same, to keep.
+  [[nodiscard]] BlockRef get(std::string_view key, WallMs wall, bool* revivable = nullptr);
   /// What remains of the life of `key`, or nullopt. Does not touch the LRU order.
   [[nodiscard]] std::optional<Ms> ttl(std::string_view key, WallMs wall);
 
@@ -227,7 +237,10 @@ class Store {
  private:
   class Hold;
 
-  [[nodiscard]] std::size_t shard_of(KeyHash hash) const;
+  [[nodiscard]] std::size_t shard_of(KeyHash hash) const {
+    return shards_.size() == 1 ? 0 : static_cast<std::uint64_t>(hash) >> shard_shift_;
+  }
+  [[nodiscard]] static const Block* find_locked(const Wanted& wanted, WallMs now, bool* revivable);
   Written write(KeyHash hash, BlockRef block, Ms ttl, WallMs wall);
   [[nodiscard]] bool is_outdated(const ApplyRules& rules) const;
   [[nodiscard]] bool over_capacity() const;
@@ -243,6 +256,7 @@ class Store {
   StoreOptions options_;
   unsigned shard_shift_ = 63;
   HybridClock clock_;
+  Readers readers_;
   std::vector<std::unique_ptr<Shard>> shards_;
 
   std::atomic<std::uint64_t> self_;    // as an Origin; written with every shard's lock held in turn

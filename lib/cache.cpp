@@ -1,8 +1,6 @@
 // lib/cache.cpp – see geolru/cache.hpp.
 #include <geolru/cache.hpp>
 
-#include <time.h>
-
 #include <stdexcept>
 #include <utility>
 
@@ -10,23 +8,11 @@
 #include "lib/cache_impl.hpp"
 #include "lib/inspect.hpp"
 #include "lib/setup.hpp"
-#include "lib/value_access.hpp"
 
 namespace geolru {
 namespace {
 
 namespace limits = crdt::limits;
-
-/// The wall clock to a few milliseconds, at a fraction of the cost: good enough for telling what has expired.
-crdt::WallMs coarse_wall() {
-#ifdef CLOCK_REALTIME_COARSE
-  timespec now{};
-  if (clock_gettime(CLOCK_REALTIME_COARSE, &now) == 0) {
-    return crdt::WallMs{crdt::Ms{std::int64_t{now.tv_sec} * 1'000 + now.tv_nsec / 1'000'000}};
-  }
-#endif
-  return gossip::wall_now();
-}
 
 void check_key(std::string_view key) {
   if (key.size() <= limits::key_bytes_max) return;
@@ -55,14 +41,15 @@ void Cache::close() { impl_->close(); }
 
 std::optional<Value> Cache::get(std::string_view key) {
   bool wanted = false;
-  if (crdt::BlockRef block = impl_->store.get(key, coarse_wall(), &wanted))
-    return ValueAccess::share(std::move(block));
+  std::optional<Value> found = impl_->find(key, nullptr, &wanted);
+  if (found) return found;
   if (!impl_->loader) {
     if (wanted) impl_->fetch_in_background(key);
-    return std::nullopt;
+    return found;
   }
   check_key(key);
-  return impl_->load(key, LoaderRef::to(impl_->loader), impl_->default_ttl, nullptr);
+  found = impl_->load(key, LoaderRef::to(impl_->loader), impl_->default_ttl, nullptr);
+  return found;
 }
 
 std::optional<Value> Cache::load(std::string_view key, LoaderRef loader, const SetOptions& options,
@@ -70,13 +57,14 @@ std::optional<Value> Cache::load(std::string_view key, LoaderRef loader, const S
   const crdt::Ms ttl = impl_->ttl_of(options);
   check_key(key);
   if (!rejected) {
-    if (crdt::BlockRef block = impl_->store.get(key, coarse_wall()))
-      return ValueAccess::share(std::move(block));
+    if (std::optional<Value> found = impl_->find(key, nullptr)) return found;
   }
   return impl_->load(key, loader, ttl, rejected);
 }
 
-bool Cache::contains(std::string_view key) const { return impl_->store.ttl(key, coarse_wall()).has_value(); }
+bool Cache::contains(std::string_view key) const {
+  return impl_->store.ttl(key, gossip::wall_now()).has_value();
+}
 
 std::optional<std::chrono::milliseconds> Cache::ttl(std::string_view key) const {
   return impl_->store.ttl(key, gossip::wall_now());

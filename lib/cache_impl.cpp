@@ -1,13 +1,15 @@
 // lib/cache_impl.cpp – see cache_impl.hpp: loading, waiting and closing.
 #include "lib/cache_impl.hpp"
 
+#include <time.h>
+
 #include <algorithm>
 #include <chrono>
 #include <stdexcept>
 #include <utility>
 
 #include "crdt/limits.hpp"
-#include "lib/value_access.hpp"
+#include "crdt/store_read.hpp"
 
 namespace geolru {
 namespace {
@@ -22,6 +24,17 @@ constexpr crdt::Ms flush_for{1'000};
 /// Without a loop the writers reclaim what has expired: every so many writes, so many slots.
 constexpr std::uint32_t writes_per_sweep = 16;
 constexpr std::size_t slots_per_sweep = 64;
+
+/// The wall clock to a few milliseconds, at a fraction of the cost: good enough for telling what has expired.
+crdt::WallMs coarse_wall() {
+#ifdef CLOCK_REALTIME_COARSE
+  timespec now{};
+  if (clock_gettime(CLOCK_REALTIME_COARSE, &now) == 0) {
+    return crdt::WallMs{crdt::Ms{std::int64_t{now.tv_sec} * 1'000 + now.tv_nsec / 1'000'000}};
+  }
+#endif
+  return gossip::wall_now();
+}
 
 }  // namespace
 
@@ -62,10 +75,12 @@ WriteToken Cache::Impl::wrote(const crdt::Written& written) {
 
 // -- Loading -----------------------------------------------------------------------------------------
 
-std::optional<Value> Cache::Impl::find(std::string_view key, const Value* rejected) {
-  crdt::BlockRef block = store.get(key, gossip::wall_now());
-  if (!block || (rejected && block.get() == ValueAccess::block(*rejected))) return std::nullopt;
-  return ValueAccess::share(std::move(block));
+std::optional<Value> Cache::Impl::find(std::string_view key, const Value* rejected, bool* wanted) {
+  const auto reading = store.begin_reading();
+  const auto prepared = store.prepare(reading, key);
+  const crdt::Block* block = store.find(reading, prepared, coarse_wall(), wanted);
+  if (block == nullptr || (rejected && block->value() == rejected->view())) return std::nullopt;
+  return std::optional<Value>{std::in_place, *block};
 }
 
 std::optional<Value> Cache::Impl::load(std::string_view key, LoaderRef from, crdt::Ms ttl,
@@ -105,9 +120,9 @@ std::optional<Value> Cache::Impl::run(std::string_view key, LoaderRef from, crdt
     wrote(*written);
     // What was stored can be shared, unless a later write has already replaced it.
     const std::optional<crdt::Outgoing> held = store.peek(store.hash(key));
-    if (held && held->meta.stamp == written->stamp && held->block) return ValueAccess::share(held->block);
+    if (held && held->meta.stamp == written->stamp && held->block) return Value{*held->block};
   }
-  return ValueAccess::copy(*loaded);
+  return Value{*crdt::BlockRef{crdt::Block::make({}, *loaded)}};
 } catch (...) {
   Counters::count(counters.loads_failed);
   throw;

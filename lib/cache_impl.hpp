@@ -34,8 +34,9 @@ struct Counters {
 struct Cache::Impl {
   explicit Impl(Setup&& setup, Options&& options);
 
-  /// The value held, unless it is what the caller found to be useless.
-  [[nodiscard]] std::optional<Value> find(std::string_view key, const Value* rejected);
+  /// The value held, unless it is what the caller found to be useless. Sets `wanted` where others may have one.
+  [[nodiscard]] std::optional<Value> find(std::string_view key, const Value* rejected,
+                                          bool* wanted = nullptr);
   [[nodiscard]] std::optional<Value> load(std::string_view key, LoaderRef loader, crdt::Ms ttl,
                                           const Value* rejected);
   [[nodiscard]] std::optional<Value> run(std::string_view key, LoaderRef loader, crdt::Ms ttl);

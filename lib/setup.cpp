@@ -1,6 +1,8 @@
 // lib/setup.cpp – see setup.hpp.
 #include "lib/setup.hpp"
 
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -143,6 +145,13 @@ gossip::LoopOptions loop_options(const Options& options) {
   return loop;
 }
 
+/// What lets every thread of this process run a memory fence, if the kernel can (4.14 and later).
+crdt::Readers::FenceAll find_fence_all() {
+  if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0)
+    return [] { syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0); };
+  return nullptr;
+}
+
 crdt::StoreOptions store_options(const Options& options) {
   crdt::StoreOptions store;
   store.capacity_bytes = options.capacity_bytes;
@@ -151,6 +160,7 @@ crdt::StoreOptions store_options(const Options& options) {
   store.max_drift = options.max_drift;
   store.hash_seed = crdt::cluster_seed(options.cluster);
   store.replicated = !options.listen.empty() || !options.seeds.empty();
+  store.fence_all = find_fence_all();
   return store;
 }
 

@@ -1,7 +1,6 @@
 #include "crdt/lists.hpp"
 
 #include <algorithm>
-#include <deque>
 #include <map>
 #include <set>
 
@@ -27,55 +26,6 @@ TEST_CASE("slots: an id is given out again only after its release", "[lists]") {
     REQUIRE_FALSE(slots.in_use(id));
     REQUIRE(slot_stamped(slots, 2) == id);
     REQUIRE(id < slots.end());
-  }
-}
-
-TEST_CASE("lru: the oldest is the one used longest ago, of all and of those nobody read", "[lists]") {
-  for (std::uint64_t seed = 0; seed < 30; ++seed) {
-    INFO("seed " << seed);
-    Random random{seed};
-    SlotArray slots;
-    Lru lru;
-    std::deque<SlotId> model;  // front: most recent
-    const auto oldest = [&](SlotId spare, bool unread_only) {
-      const auto may_go = [&](SlotId id) { return id != spare && !(unread_only && slots[id].read); };
-      const auto it = std::ranges::find_if(model.rbegin(), model.rend(), may_go);
-      return it == model.rend() ? no_slot : *it;
-    };
-    for (int step = 0; step < 2'000; ++step) {
-      const auto at_random = [&] {
-        return model.begin() + static_cast<std::ptrdiff_t>(random.below(model.size()));
-      };
-      const std::uint64_t what = random.below(4);
-      if (model.empty() || what == 0) {
-        model.push_front(slot_stamped(slots, 1));
-        slots[model.front()].read = random.below(8) == 0;
-        lru.insert(slots, model.front());
-      } else if (what == 1) {
-        const auto it = at_random();
-        lru.remove(slots, *it);
-        slots.release(*it);
-        model.erase(it);
-      } else if (what == 2 || random.below(2) == 0) {
-        const auto it = what == 2 ? model.end() - 1 : at_random();
-        const SlotId id = *it;
-        lru.read(slots, id);
-        REQUIRE(slots[id].read);
-        model.erase(it);
-        model.push_front(id);
-      }
-      REQUIRE(lru.size() == model.size());
-      const SlotId spare = model.empty() ? no_slot : model.back();
-      for (const SlotId spared : {no_slot, spare}) {
-        REQUIRE(lru.oldest(slots, spared) == oldest(spared, false));
-        REQUIRE(lru.oldest_unread(slots, spared) == oldest(spared, true));
-      }
-    }
-    for (; !model.empty(); model.pop_back()) {
-      REQUIRE(lru.oldest(slots, no_slot) == model.back());
-      lru.remove(slots, model.back());
-    }
-    REQUIRE(lru.oldest(slots, no_slot) == no_slot);
   }
 }
 

@@ -149,19 +149,25 @@ TEST_CASE("value: stays as it is when the key changes and when the cache is gone
   CHECK(two.view() == "two");
 }
 
-TEST_CASE("value: copies share the bytes, a moved-from one is empty", "[lib]") {
+TEST_CASE("value: copies share many bytes and have few of their own, a moved-from one is empty", "[lib]") {
+  const std::size_t size =
+      GENERATE(std::size_t{0}, std::size_t{1}, std::size_t{112}, std::size_t{113}, std::size_t{100'000});
+  const bool shared = size > 112;
+  const std::string bytes(size, 'v');
   Cache cache;
-  cache.set("k", "v");
+  cache.set("k", bytes);
   Value value = *cache.get("k");
   const Value copy = value;
-  CHECK(copy.view().data() == value.view().data());
-  CHECK(cache.get("k")->view().data() == value.view().data());
+  CHECK((copy.view().data() == value.view().data()) == shared);
+  CHECK((cache.get("k")->view().data() == value.view().data()) == shared);
   const Value moved = std::move(value);
-  CHECK(moved.view() == "v");
+  CHECK(moved.view() == bytes);
   CHECK(value.view().empty());  // NOLINT(bugprone-use-after-move)
   value = copy;
   value = *&value;
-  CHECK(value.view() == "v");
+  CHECK(value.view() == bytes);
+  value = Value{std::move(value)};
+  CHECK(value.view() == bytes);
   CHECK(Value{}.size() == 0);
   CHECK(Value{}.view().empty());
   CHECK(Value{}.bytes().empty());

@@ -1,8 +1,10 @@
-// geolru/value.hpp – the bytes that a cache hands out: shared with the cache instead of copied.
+// geolru/value.hpp – the bytes that a cache hands out: small ones copied, large ones shared with the cache.
 // Different Values may be used on different threads, also when they share bytes; one Value like a std::string.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -15,50 +17,69 @@ namespace crdt {
 class Block;
 }
 
-/// Immutable bytes. They stay valid and unchanged as long as a Value shares them: after eviction, after the key
-/// was overwritten and after the cache is gone. Meanwhile they take up memory beyond the cache's capacity.
+/// Immutable bytes. They stay valid and unchanged as long as the Value: after eviction, after the key was overwritten
+/// and after the cache is gone. More than a few of them are shared by the Value's copies, and take up memory beyond the
+/// cache's capacity when the cache has let go of them.
 class GEOLRU_API Value {
  public:
   /// No bytes.
-  Value() = default;
-  Value(const Value& other) : block_{other.block_}, data_{other.data_}, size_{other.size_} {
+  Value() noexcept {}  // NOLINT(modernize-use-equals-default): which would clear all of it
+  /// For the library: what a block holds, which somebody else keeps alive meanwhile.
+  explicit Value(const crdt::Block& block);
+  Value(const Value& other) : block_{other.block_}, size_{other.size_} {
+    take_bytes(other);
     if (block_) retain();
   }
   /// Leaves `other` empty.
   Value(Value&& other) noexcept
-      : block_{std::exchange(other.block_, nullptr)},
-        data_{std::exchange(other.data_, nullptr)},
-        size_{std::exchange(other.size_, 0)} {}
-  Value& operator=(Value other) noexcept {
-    std::swap(block_, other.block_);
-    std::swap(data_, other.data_);
-    std::swap(size_, other.size_);
+      : block_{std::exchange(other.block_, nullptr)}, size_{std::exchange(other.size_, 0)} {
+    take_bytes(other);
+  }
+  Value& operator=(const Value& other) { return *this = Value{other}; }
+  /// Leaves `other` empty.
+  Value& operator=(Value&& other) noexcept {
+    if (this == &other) return *this;
+    if (block_) release();
+    block_ = std::exchange(other.block_, nullptr);
+    size_ = std::exchange(other.size_, 0);
+    take_bytes(other);
     return *this;
   }
   ~Value() {
     if (block_) release();
   }
 
-  /// The bytes as characters; valid as long as a Value shares them. Not terminated by a zero.
-  [[nodiscard]] std::string_view view() const { return {data_, size_}; }
+  /// The bytes as characters; valid until this Value is changed, moved from or destroyed. Not terminated by a zero.
+  [[nodiscard]] std::string_view view() const { return {block_ ? shared_ : copied_, size_}; }
 
   /// The same bytes. They begin at any address: copy what needs an alignment.
   [[nodiscard]] std::span<const std::byte> bytes() const {
-    return {reinterpret_cast<const std::byte*>(data_), size_};
+    return {reinterpret_cast<const std::byte*>(view().data()), size_};
   }
 
   /// How many bytes.
   [[nodiscard]] std::size_t size() const { return size_; }
 
  private:
-  friend struct ValueAccess;
+  static constexpr std::size_t copied_max = 112;
 
   void retain() const;
   void release() const;
+  void take_bytes(const Value& other) {
+    if (block_) {
+      shared_ = other.shared_;
+    } else {
+      std::memcpy(copied_, other.copied_, size_);
+    }
+  }
 
-  const crdt::Block* block_ = nullptr;  // Invariant: owns one reference, or is null and there are no bytes.
-  const char* data_ = nullptr;
-  std::size_t size_ = 0;
+  const crdt::Block* block_ =
+      nullptr;  // Invariant: owns one reference, or is null and the bytes are in `copied_`.
+  std::uint32_t size_ = 0;
+  union {
+    const char* shared_;
+    char copied_[copied_max];
+  };
 };
 
 }  // namespace geolru

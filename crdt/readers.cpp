@@ -1,0 +1,116 @@
+// crdt/readers.cpp – see readers.hpp.
+#include "crdt/readers.hpp"
+
+#include <algorithm>
+
+namespace geolru::crdt {
+namespace {
+
+constexpr unsigned no_number = ~0u;
+constexpr unsigned thread_ends = no_number - 1;
+
+/// Gives every thread its number.
+class Numbers {
+ public:
+  [[nodiscard]] unsigned take() {
+    const std::lock_guard lock{mutex_};
+    const auto free = std::find(taken_.begin(), taken_.end(), false);
+    const auto number = static_cast<unsigned>(free - taken_.begin());
+    if (free == taken_.end()) taken_.push_back(false);
+    taken_[number] = true;
+    return number;
+  }
+  void give_back(unsigned number) {
+    const std::lock_guard lock{mutex_};
+    taken_[number] = false;
+  }
+
+ private:
+  std::mutex mutex_;  // guards what follows
+  std::vector<bool> taken_;
+};
+
+Numbers& numbers() {
+  static auto* const all = new Numbers;  // outlives every thread
+  return *all;
+}
+
+}  // namespace
+
+// The number alone, without a destructor, is what every look-up asks for.
+[[gnu::tls_model("initial-exec")]] constinit thread_local unsigned Readers::thread_number_ = no_number;
+
+unsigned Readers::take_number() {
+  struct Holder {
+    unsigned number = numbers().take();
+    ~Holder() {
+      thread_number_ = thread_ends;
+      numbers().give_back(number);
+    }
+  };
+  thread_local Holder holder;
+  return holder.number;
+}
+
+Readers::Line& Readers::find_line(std::recursive_mutex*& crowd) {
+  if (thread_number_ == no_number) thread_number_ = take_number();
+  if (thread_number_ < crowded_line) return lines_[thread_number_];
+  crowd_mutex_.lock();
+  crowd = &crowd_mutex_;
+  return lines_[crowded_line];
+}
+
+void Readers::look() {
+  std::uint64_t first = epoch_.load(std::memory_order_acquire);
+  if (fence_all_ == nullptr) {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+  } else {
+    fence_all_();
+  }
+  for (unsigned i = 0; i < lines_max; ++i) {
+    const std::uint64_t epoch = lines_[i].epoch.load(std::memory_order_acquire);
+    if (epoch != idle) first = std::min(first, epoch);
+  }
+  std::uint64_t known = first_in_use();
+  while (known < first && !first_in_use_.compare_exchange_weak(known, first, std::memory_order_acq_rel)) {
+  }
+}
+
+std::uint64_t Readers::hits() const {
+  std::uint64_t sum = 0;
+  for (unsigned i = 0; i < lines_max; ++i) sum += lines_[i].hits.load(std::memory_order_relaxed);
+  return sum;
+}
+
+void Limbo::add(void* what, void (*free)(void*), std::size_t bytes, Readers& readers) {
+  items_.push_back({what, free});
+  ++next_items_;
+  next_bytes_ += bytes;
+  if (next_items_ < batch_items && next_bytes_ < batch_bytes) return;
+  batches_.push_back({readers.end_epoch(), next_items_});
+  next_items_ = next_bytes_ = 0;
+  free_finished(readers);
+  if (batches_.size() < batches_max) return;
+  readers.look();
+  free_finished(readers);
+}
+
+void Limbo::free_finished(const Readers& readers) {
+  const std::uint64_t first_in_use = readers.first_in_use();
+  std::size_t items = 0;
+  std::size_t batches = 0;
+  for (; batches < batches_.size() && batches_[batches].epoch < first_in_use; ++batches)
+    items += batches_[batches].items;
+  if (batches == 0) return;
+  free_first(items);
+  batches_.erase(batches_.begin(), batches_.begin() + static_cast<std::ptrdiff_t>(batches));
+}
+
+void Limbo::free_first(std::size_t count) {
+  const auto end = items_.begin() + static_cast<std::ptrdiff_t>(count);
+  std::for_each(items_.begin(), end, [](const Item& item) { __builtin_prefetch(item.what, 1); });
+  std::for_each(items_.begin(), end, [](const Item& item) { item.free(item.what); });
+  items_.erase(items_.begin(), end);
+}
+
+}  // namespace geolru::crdt

@@ -1,0 +1,75 @@
+#include "crdt/readers.hpp"
+
+#include <atomic>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "tests/catch.hpp"
+
+namespace geolru::crdt {
+namespace {
+
+/// Throws so much into limbo that it has to be looked at.
+void churn(Limbo& limbo, Readers& readers, int& freed) {
+  for (int i = 0; i < 1'000; ++i)
+    limbo.add(
+        &freed, [](void* count) { ++*static_cast<int*>(count); }, 100, readers);
+}
+
+void free_flag(void* flag) { *static_cast<bool*>(flag) = true; }
+
+TEST_CASE("readers: what one may have seen is freed after it is done, and soon", "[readers]") {
+  Readers readers;
+  bool is_freed = false;
+  int others = 0;
+  Limbo limbo;
+  std::optional<Readers::Guard> reading{std::in_place, readers};
+  limbo.add(&is_freed, free_flag, 100, readers);
+  churn(limbo, readers, others);
+  REQUIRE_FALSE(is_freed);
+  {
+    const Readers::Guard inner{readers};  // within another: its end is no end
+  }
+  churn(limbo, readers, others);
+  REQUIRE_FALSE(is_freed);
+  reading.reset();
+  churn(limbo, readers, others);
+  REQUIRE(is_freed);
+  REQUIRE(others > 2'900);
+}
+
+TEST_CASE("readers: one that comes later holds nothing back", "[readers]") {
+  Readers readers;
+  bool is_freed = false;
+  int others = 0;
+  Limbo limbo;
+  limbo.add(&is_freed, free_flag, 1 << 20, readers);  // a batch of its own, whose epoch has ended
+  const Readers::Guard reading{readers};
+  churn(limbo, readers, others);
+  REQUIRE(is_freed);
+  REQUIRE(others == 0);
+}
+
+TEST_CASE("readers: threads for which there is no line of their own share one", "[readers]") {
+  constexpr int count = 300;
+  Readers readers;
+  std::atomic<int> have_read{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < count; ++i) {
+    threads.emplace_back([&] {
+      for (int round = 0; round < 10; ++round) {
+        const Readers::Guard reading{readers};
+        const Readers::Guard inner{readers};
+        reading.count_hit();
+      }
+      ++have_read;
+      while (have_read < count) std::this_thread::yield();  // so that all live at the same time
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  REQUIRE(readers.hits() == 10 * count);
+}
+
+}  // namespace
+}  // namespace geolru::crdt
