@@ -83,7 +83,7 @@ BlockRef Store::get(std::string_view key, WallMs wall, bool* revivable) {
 }
 
 const Block* Store::find_locked(const Wanted& wanted, WallMs now, bool* revivable) {
-  Shard& shard = wanted.shard;
+  Shard& shard = *wanted.shard;
   const std::lock_guard lock{shard.mutex};
   const SlotId id = shard.find(wanted.hash);
   if (id != no_slot) {

@@ -9,15 +9,18 @@ namespace geolru::crdt {
 
 struct Store::Wanted {
   std::string_view key;
-  KeyHash hash;
-  Shard& shard;
+  KeyHash hash{};
+  Shard* shard = nullptr;
   Index::Place place;
+
+  /// To be called when what `prepare` began has arrived: what is read next is on its way into the cache then.
+  void prepare_block() const { place.prefetch_block(hash); }
 };
 
 inline Store::Wanted Store::prepare(const Readers::Guard&, std::string_view key) const {
   const KeyHash key_hash = hash(key);
   Shard& shard = *shards_[shard_of(key_hash)];
-  const Wanted wanted{key, key_hash, shard, shard.place_of(key_hash)};
+  const Wanted wanted{key, key_hash, &shard, shard.place_of(key_hash)};
   wanted.place.prefetch();
   return wanted;
 }
@@ -25,7 +28,7 @@ inline Store::Wanted Store::prepare(const Readers::Guard&, std::string_view key)
 inline const Block* Store::find(const Readers::Guard& reading, const Wanted& wanted, WallMs wall,
                                 bool* revivable) {
   const WallMs now = clock_.now(wall);
-  const Block* block = wanted.shard.look_up(wanted.place, wanted.hash, wanted.key, now);
+  const Block* block = wanted.shard->look_up(wanted.place, wanted.hash, wanted.key, now);
   if (block == nullptr) [[unlikely]]
     block = find_locked(wanted, now, revivable);
   if (block != nullptr) reading.count_hit();

@@ -1,6 +1,7 @@
 // lib/cache.cpp – see geolru/cache.hpp.
 #include <geolru/cache.hpp>
 
+#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
@@ -52,6 +53,28 @@ std::optional<Value> Cache::get(std::string_view key) {
   return found;
 }
 
+std::vector<std::optional<Value>> Cache::get_many(std::span<const std::string_view> keys) {
+  std::vector<std::optional<Value>> values;
+  values.reserve(keys.size());
+  while (values.size() < keys.size()) {
+    const std::size_t begin = values.size();
+    const auto batch = keys.subspan(begin, std::min(keys.size() - begin, Impl::batch_keys_max));
+    Impl::BatchBits wanted;
+    impl_->find_batch(batch, values, wanted);
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      std::optional<Value>& value = values[begin + i];
+      if (value) continue;
+      if (impl_->loader) {
+        check_key(batch[i]);
+        value = impl_->load(batch[i], LoaderRef::to(impl_->loader), impl_->default_ttl, nullptr);
+      } else if (wanted[i]) {
+        impl_->fetch_in_background(batch[i]);
+      }
+    }
+  }
+  return values;
+}
+
 std::optional<Value> Cache::load(std::string_view key, LoaderRef loader, const SetOptions& options,
                                  const Value* rejected) {
   const crdt::Ms ttl = impl_->ttl_of(options);
@@ -83,6 +106,30 @@ WriteToken Cache::set(std::string_view key, std::string_view value, SetOptions o
 
 WriteToken Cache::set(std::string_view key, std::span<const std::byte> value, SetOptions options) {
   return set(key, std::string_view{reinterpret_cast<const char*>(value.data()), value.size()}, options);
+}
+
+WriteToken Cache::set_many(std::span<const std::pair<std::string_view, std::string_view>> entries,
+                           SetOptions options) {
+  for (const auto& [key, value] : entries) {
+    check_key(key);
+    check_value(value);
+  }
+  const crdt::Ms ttl = impl_->ttl_of(options);
+  WriteToken token;
+  // What is written meanwhile by others relies on the wake-up that these may have taken upon them: not too late, then.
+  for (std::size_t done = 0; done < entries.size();) {
+    const auto batch = entries.subspan(done, std::min(entries.size() - done, Impl::batch_keys_max));
+    done += batch.size();
+    crdt::Written last;
+    bool wake = false;
+    for (const auto& [key, value] : batch) {
+      last = impl_->store.set(key, value, ttl, gossip::wall_now());
+      wake = wake || last.wake;
+      impl_->flights.written(key);
+    }
+    token = impl_->wrote({.stamp = last.stamp, .wake = wake});
+  }
+  return token;
 }
 
 WriteToken Cache::erase(std::string_view key) {

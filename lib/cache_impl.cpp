@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <stdexcept>
 #include <utility>
@@ -81,6 +82,24 @@ std::optional<Value> Cache::Impl::find(std::string_view key, const Value* reject
   const crdt::Block* block = store.find(reading, prepared, coarse_wall(), wanted);
   if (block == nullptr || (rejected && block->value() == rejected->view())) return std::nullopt;
   return std::optional<Value>{std::in_place, *block};
+}
+
+void Cache::Impl::find_batch(std::span<const std::string_view> keys,
+                             std::vector<std::optional<Value>>& values, BatchBits& wanted) {
+  std::array<crdt::Store::Wanted, batch_keys_max> prepared;
+  const auto reading = store.begin_reading();
+  for (std::size_t i = 0; i < keys.size(); ++i) prepared[i] = store.prepare(reading, keys[i]);
+  for (std::size_t i = 0; i < keys.size(); ++i) prepared[i].prepare_block();
+  const crdt::WallMs wall = coarse_wall();
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    bool is_wanted = false;
+    if (const crdt::Block* block = store.find(reading, prepared[i], wall, &is_wanted)) {
+      values.emplace_back(std::in_place, *block);
+    } else {
+      values.emplace_back();
+    }
+    wanted[i] = is_wanted;
+  }
 }
 
 std::optional<Value> Cache::Impl::load(std::string_view key, LoaderRef from, crdt::Ms ttl,

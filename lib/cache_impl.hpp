@@ -3,13 +3,16 @@
 #pragma once
 
 #include <atomic>
+#include <bitset>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <geolru/cache.hpp>
 
@@ -37,6 +40,11 @@ struct Cache::Impl {
   /// The value held, unless it is what the caller found to be useless. Sets `wanted` where others may have one.
   [[nodiscard]] std::optional<Value> find(std::string_view key, const Value* rejected,
                                           bool* wanted = nullptr);
+  /// Appends the values of up to `batch_keys_max` keys. Notes which of them others may have.
+  static constexpr std::size_t batch_keys_max = 16;
+  using BatchBits = std::bitset<batch_keys_max>;
+  void find_batch(std::span<const std::string_view> keys, std::vector<std::optional<Value>>& values,
+                  BatchBits& wanted);
   [[nodiscard]] std::optional<Value> load(std::string_view key, LoaderRef loader, crdt::Ms ttl,
                                           const Value* rejected);
   [[nodiscard]] std::optional<Value> run(std::string_view key, LoaderRef loader, crdt::Ms ttl);

@@ -137,6 +137,75 @@ TEST_CASE("cache: entries beyond the capacity are evicted, least recently got fi
   CHECK(cache.stats().entries == 2);
 }
 
+TEST_CASE("get_many: is get for each key, whatever their number", "[lib]") {
+  Cache cache;
+  for (int i = 0; i < 100; i += 2)
+    cache.set("k" + std::to_string(i), std::string(static_cast<std::size_t>(i * 3), 'v'));
+  for (const int count : {0, 1, 15, 16, 17, 100}) {
+    std::vector<std::string> names;
+    for (int i = 0; i < count; ++i) names.push_back("k" + std::to_string(i % 60));  // some of them twice
+    const std::vector<std::string_view> keys{names.begin(), names.end()};
+    const auto values = cache.get_many(keys);
+    REQUIRE(values.size() == keys.size());
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      const auto one = cache.get(keys[i]);
+      REQUIRE(values[i].has_value() == one.has_value());
+      if (one) REQUIRE(values[i]->view() == one->view());
+    }
+  }
+}
+
+TEST_CASE("get_many: counts hits, misses and uses as get does", "[lib]") {
+  Cache cache{{.capacity_entries = 3}};
+  for (const char* key : {"a", "b", "c"}) cache.set(key, key);
+  const std::vector<std::string_view> keys{"a", "c", "none"};
+  CHECK(cache.get_many(keys).size() == 3);
+  CHECK(cache.stats().hits == 2);
+  CHECK(cache.stats().misses == 1);
+  cache.set("d", "d");
+  CHECK_FALSE(cache.contains("b"));
+}
+
+TEST_CASE("get_many: with a loader misses are loaded, each once", "[lib]") {
+  std::vector<std::string> asked;
+  Cache cache{{.loader = [&](std::string_view key) -> std::optional<std::string> {
+    asked.emplace_back(key);
+    if (key == "none") return std::nullopt;
+    return "loaded " + std::string{key};
+  }}};
+  cache.set("a", "set");
+  const std::vector<std::string_view> keys{"b", "a", "none", "b"};
+  const auto values = cache.get_many(keys);
+  CHECK(values[0]->view() == "loaded b");
+  CHECK(values[1]->view() == "set");
+  CHECK_FALSE(values[2]);
+  CHECK(values[3]->view() == "loaded b");
+  CHECK(asked == std::vector<std::string>{"b", "none"});
+  const std::string too_long(33'000, 'k');
+  const std::vector<std::string_view> bad{too_long};
+  CHECK_THROWS_AS(cache.get_many(bad), std::length_error);
+}
+
+TEST_CASE("set_many: sets in order, or nothing at all", "[lib]") {
+  Cache cache;
+  std::vector<std::pair<std::string_view, std::string_view>> entries{{"a", "1"}, {"b", "2"}, {"a", "3"}};
+  const WriteToken before = cache.set("z", "z");
+  const WriteToken token = cache.set_many(entries);
+  CHECK(before < token);
+  CHECK(token < cache.set("z", "z"));
+  CHECK(cache.get("a")->view() == "3");
+  CHECK(cache.get("b")->view() == "2");
+  CHECK(cache.set_many({}) == WriteToken{});
+  const std::string too_long(33'000, 'k');
+  entries = {{"c", "1"}, {too_long, "2"}};
+  CHECK_THROWS_AS(cache.set_many(entries), std::length_error);
+  entries.pop_back();
+  CHECK_THROWS_AS(cache.set_many(entries, {.ttl = std::chrono::milliseconds{0}}), std::invalid_argument);
+  CHECK_FALSE(cache.contains("c"));
+  cache.set_many(entries, {.ttl = std::chrono::milliseconds{60'000}});
+  CHECK(cache.ttl("c") <= std::chrono::milliseconds{60'000});
+}
+
 TEST_CASE("value: stays as it is when the key changes and when the cache is gone", "[lib]") {
   auto cache = std::make_unique<Cache>();
   cache->set("k", "one");

@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <geolru/export.hpp>
@@ -61,6 +62,12 @@ class GEOLRU_API Cache {
   /// waits for that and calls the loader, like `get_or_load`. An entry may be served a few milliseconds past its end.
   [[nodiscard]] std::optional<Value> get(std::string_view key);
 
+  /// What `get` returns for each of `keys`, one for one. Much faster than as many calls of `get`, where there are more
+  /// entries than fit the processor's caches: the memory of several is fetched at the same time. Not one moment's
+  /// picture: other threads may write between two keys. With `Options::loader` misses are loaded one after another;
+  /// what one throws ends the call.
+  [[nodiscard]] std::vector<std::optional<Value>> get_many(std::span<const std::string_view> keys);
+
   /// The value of `key`; where it was evicted here, from the nearest node that holds it, if it comes within
   /// `Options::fetch_timeout`; else what `loader(key)` returns, which is then set with `options`. Callers of one
   /// key share one loader call, on the thread of the first of them, and what it returns or throws; nullopt is not
@@ -92,6 +99,11 @@ class GEOLRU_API Cache {
   /// wins everywhere. Throws std::length_error when key or value is too long, std::invalid_argument for a bad TTL.
   WriteToken set(std::string_view key, std::string_view value, SetOptions options = {});
   WriteToken set(std::string_view key, std::span<const std::byte> value, SetOptions options = {});
+
+  /// Sets each key to its value, in this order, as so many calls of `set` would; the token is that of the last, whose
+  /// `wait` waits for all. Throws like `set`, before anything is set, but for std::bad_alloc.
+  WriteToken set_many(std::span<const std::pair<std::string_view, std::string_view>> entries,
+                      SetOptions options = {});
 
   /// Removes `key` like `set` sets it. Throws std::length_error when the key is too long.
   WriteToken erase(std::string_view key);
