@@ -55,7 +55,7 @@ std::uint16_t Shard::log_for(Origin origin) {
 
 SlotId Shard::add_slot(KeyHash hash) {
   const SlotId id = slots_.allocate();
-  lru_.prepare(id);
+  order_.prepare(id);
   slots_[id].hash = hash;
   slots_[id].last_event = static_cast<std::uint32_t>(ring_.head());
   if (std::unique_ptr<Index::Table> outgrown = index_.insert(hash, id)) {
@@ -132,9 +132,9 @@ void Shard::set_value(SlotId id, Block* block) {
   Block* const old = std::exchange(slot.block, block);
   block->set_life(slot.as_of, slot.ttl_ms);
   if (old == nullptr) {
-    lru_.insert(id, *block);
+    order_.insert(id, *block);
   } else {
-    lru_.replace(*old, *block);
+    order_.replace(*old, *block);
   }
   index_.set_block(slot.hash, id, block);
   block_bytes_ += block->footprint();
@@ -147,7 +147,7 @@ void Shard::drop_value(SlotId id) {
   Slot& slot = slots_[id];
   if (!slot.is_live()) return;
   index_.set_block(slot.hash, id, nullptr);
-  lru_.remove();
+  order_.remove(id);
   retire(std::exchange(slot.block, nullptr));
 }
 
@@ -180,7 +180,8 @@ void Shard::free_slot(SlotId id) {
 }
 
 bool Shard::evict(SlotId spare, MayGo which) {
-  const SlotId victim = which == MayGo::any ? lru_.oldest(slots_, spare) : lru_.oldest_unread(slots_, spare);
+  const SlotId victim =
+      which == MayGo::any ? order_.first(slots_, spare) : order_.first_unread(slots_, spare);
   if (victim == no_slot) return false;
   make_stub(victim, Lack::evicted);
   ++evictions;

@@ -12,10 +12,10 @@
 #include "crdt/change_ring.hpp"
 #include "crdt/index.hpp"
 #include "crdt/lists.hpp"
-#include "crdt/lru.hpp"
 #include "crdt/packed_stubs.hpp"
 #include "crdt/readers.hpp"
 #include "crdt/store.hpp"
+#include "crdt/use_order.hpp"
 
 namespace geolru::crdt {
 
@@ -38,11 +38,11 @@ enum class MayGo : std::uint8_t { any, unread };
 
 class Shard {
  public:
-  /// `readers` are those that may look things up. An LRU that `counts_reads` is exact and slower.
-  Shard(std::size_t ring_events, StubBudget budget, Readers& readers, bool counts_reads)
+  /// `readers` are those that may look things up.
+  Shard(std::size_t ring_events, StubBudget budget, Readers& readers, Eviction eviction, bool counts_reads)
       : readers_{readers},
         budget_{budget},
-        lru_{counts_reads},
+        order_{eviction, counts_reads},
         packed_{std::min(budget.bytes / packed_bytes_typical, budget.count)},
         ring_{ring_events} {}
   ~Shard();
@@ -61,7 +61,7 @@ class Shard {
     const Block* block = Index::look_up(place, hash, key);
     // A clear at the same time as a write: their origins decide, which are in the slot.
     if (block == nullptr || block->expires() <= now || block->as_of() <= cleared_at()) return nullptr;
-    lru_.note_read(*block);
+    order_.note_read(*block);
     return block;
   }
 
@@ -99,7 +99,7 @@ class Shard {
   /// Whether somebody has read a live slot's value here, or that of an earlier version, since it is live.
   [[nodiscard]] static bool is_read(const Slot& slot) { return slot.block->use().read; }
   /// Somebody reads it here.
-  void touch(SlotId id) { lru_.note_read(*slots_[id].block); }
+  void touch(SlotId id) { order_.note_read(*slots_[id].block); }
 
   /// True if a log for this origin exists or can be made.
   [[nodiscard]] bool has_room_for(Origin origin) const;
@@ -136,7 +136,7 @@ class Shard {
   bool clear(Version version);
   [[nodiscard]] Version cleared() const { return cleared_; }
 
-  [[nodiscard]] std::size_t live() const { return lru_.size(); }
+  [[nodiscard]] std::size_t live() const { return order_.size(); }
   [[nodiscard]] std::size_t bytes() const {
     return index_.size() * slot_bytes + block_bytes_ + packed_.bytes();
   }
@@ -289,7 +289,7 @@ class Shard {
   StubBudget budget_;
   SlotArray slots_;
   Index index_;
-  Lru lru_;             // Invariant: knows exactly the live slots,
+  UseOrder order_;      // Invariant: knows exactly the live slots,
   StubHeap stubs_;      // and this one holds the others, but for the clear register.
   PackedStubs packed_;  // Invariant: of keys that have no slot.
   std::vector<OriginLog> logs_;

@@ -70,7 +70,9 @@ Store::Store(const StoreOptions& options, Origin self)
   const std::size_t events = ring_events_for(options, count);
   shard_shift_ = 64 - static_cast<unsigned>(std::countr_zero(count));
   for (std::size_t i = 0; i < count; ++i) {
-    shards_.push_back(std::make_unique<Shard>(events, stub_budget_for(options, count), readers_, count == 1));
+    // Counting reads makes the order exact, and readers take turns at the count.
+    shards_.push_back(std::make_unique<Shard>(events, stub_budget_for(options, count), readers_,
+                                              options.eviction, count == 1));
   }
   bytes_ = count * events * sizeof(ChangeRing::Event);
 }

@@ -31,6 +31,12 @@ using Stamps = std::vector<std::pair<Origin, Hlc>>;
 /// Raises the entry of `origin` to at least `to`, adding it where it is missing. True if it rose.
 bool raise_stamp(Stamps& stamps, Origin origin, Hlc to);
 
+/// What goes first when room is needed.
+enum class Eviction : std::uint8_t {
+  lru,    ///< What was not used for longest.
+  sieve,  ///< What was not read since it was last considered.
+};
+
 struct StoreOptions {
   std::size_t capacity_bytes = std::size_t{64} << 20;  ///< Everything, stubs and bookkeeping included.
   std::size_t capacity_entries = 0;                    ///< Live entries; 0: bounded by bytes alone.
@@ -43,6 +49,7 @@ struct StoreOptions {
       stub_slots;  ///< Stub budget as a number of stubs; unset: an eighth of the bytes.
   Ms stub_age_min =
       limits::stub_age_min;  ///< Younger stubs stay, though values have to go for them; older are packed.
+  Eviction eviction = Eviction::lru;
   Readers::FenceAll fence_all = nullptr;  ///< What spares readers a fence each; null: nothing does.
 
   /// How long a slot is remembered after its stamp, whatever became of its value: nobody can hold, or send, an

@@ -160,6 +160,7 @@ crdt::StoreOptions store_options(const Options& options) {
   store.max_drift = options.max_drift;
   store.hash_seed = crdt::cluster_seed(options.cluster);
   store.replicated = !options.listen.empty() || !options.seeds.empty();
+  store.eviction = options.eviction == Eviction::sieve ? crdt::Eviction::sieve : crdt::Eviction::lru;
   store.fence_all = find_fence_all();
   return store;
 }

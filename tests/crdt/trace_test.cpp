@@ -42,8 +42,9 @@ std::vector<Request> requests_of(const std::string& name) {
 }
 
 /// How often a cache that is filled on every miss misses.
-std::size_t misses_of(const std::vector<Request>& requests, std::size_t entries, bool with_ttl) {
-  Store store{{.capacity_entries = entries, .shards = 1}, Origin{1}};
+std::size_t misses_of(const std::vector<Request>& requests, std::size_t entries, bool with_ttl,
+                      Eviction eviction = Eviction::lru) {
+  Store store{{.capacity_entries = entries, .shards = 1, .eviction = eviction}, Origin{1}};
   std::size_t misses = 0;
   for (const Request& request : requests) {
     const WallMs now = at(with_ttl ? request.when : 0);

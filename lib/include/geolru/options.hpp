@@ -20,6 +20,13 @@ enum class LogLevel : std::uint8_t {
   error,    ///< Something the cache needs is broken.
 };
 
+/// Which entries go first when room is needed.
+enum class Eviction : std::uint8_t {
+  lru,  ///< Those that were not used for longest.
+  sieve,  ///< SIEVE (Zhang et al. 2024): those that were not read since they were last considered. What is read more
+          ///< than once is not flushed by many that are read once.
+};
+
 /// How a Cache is set up. What is wrong with it, the constructor of Cache says by throwing.
 struct Options {
   /// Bytes for everything: keys, values, bookkeeping and what is remembered of values that are gone (of which
@@ -78,6 +85,9 @@ struct Options {
   /// nodes: `get_or_load`, and `get` with a loader, wait so long before they call it; `get` without one returns at
   /// once and lets the value come. 0: others are not asked. At most a minute.
   std::chrono::milliseconds fetch_timeout{250};
+
+  /// Which entries go first when the cache is full. Local: nodes of a cluster may differ.
+  Eviction eviction = Eviction::lru;
 };
 
 /// How a single write is made.
