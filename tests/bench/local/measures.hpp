@@ -5,12 +5,13 @@
 #include <benchmark/benchmark.h>
 
 #include <array>
+#include <compare>
 #include <cstdio>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
-#include <tuple>
 #include <utility>
 
 #include "tests/bench/local/memory.hpp"
@@ -23,29 +24,53 @@ inline constexpr std::size_t threads_max = 2;
 inline constexpr std::size_t batch_keys = 16;
 inline constexpr std::size_t value_bytes_max = 1024;
 
+/// Where a thread is in the requests. Every measure goes on where the one before ended: what was asked for just now
+/// would be a hit again.
+struct alignas(64) Cursor {
+  std::size_t next = 0;
+
+  std::size_t advance(std::size_t by, std::size_t end) {
+    if (next + by > end) next = 0;
+    return std::exchange(next, next + by);
+  }
+};
+
+/// Which requests a measure makes.
+struct Stream {
+  bool zipf, tight;
+  friend auto operator<=>(const Stream&, const Stream&) = default;
+};
+
 /// What a process asks of its cache, whichever it is. Made when first needed.
 class Workload {
  public:
   explicit Workload(const Plan& plan) : plan_{plan}, values{plan.value_bytes} {}
 
-  /// Those that fit; and, where misses are wanted, a tenth more.
-  [[nodiscard]] std::size_t space(bool tight) const {
-    return tight ? plan_.entries + plan_.entries / 10 : plan_.entries;
+  /// How many keys are asked for: those that fit or, where misses are wanted, so many that nine of ten gets hit.
+  [[nodiscard]] std::size_t space(Stream stream) const {
+    if (!stream.tight) return plan_.entries;
+    return stream.zipf ? plan_.entries * 3 : plan_.entries + plan_.entries / 10;
   }
   [[nodiscard]] const Strings& keys() {
-    if (keys_.size() == 0) keys_ = make_keys(space(true), 1);
+    if (keys_.size() == 0) keys_ = make_keys(plan_.entries * 3, 1);
     return keys_;
   }
-  /// Any thread.
-  [[nodiscard]] const Requests& requests(bool zipf, bool tight, std::size_t thread) {
+  /// Any thread. Where misses are wanted there are so many requests that not all of their keys fit: else all would be
+  /// hits when they come round again.
+  [[nodiscard]] const Requests& requests(Stream stream, std::size_t thread) {
     const std::lock_guard lock{mutex_};
-    auto& requests = requests_[{zipf, tight, thread}];
+    auto& requests = requests_[{stream, thread}];
     if (!requests) {
-      const std::size_t n = space(tight);
-      requests = std::make_unique<Requests>(keys(), zipf ? Popularity::zipf(n) : Popularity::uniform(n),
-                                            plan_.entries, 100 + thread);
+      const std::size_t n = space(stream);
+      const std::size_t count = plan_.entries * (!stream.tight ? 1 : stream.zipf ? 8 : 4);
+      requests = std::make_unique<Requests>(
+          keys(), stream.zipf ? Popularity::zipf(n) : Popularity::uniform(n), count, 100 + thread);
     }
     return *requests;
+  }
+  [[nodiscard]] Cursor& cursor(Stream stream, std::size_t thread) {
+    const std::lock_guard lock{mutex_};
+    return cursors_[{stream, thread}];
   }
   [[nodiscard]] const Plan& plan() const { return plan_; }
 
@@ -53,7 +78,8 @@ class Workload {
   Plan plan_;
   Strings keys_;
   std::mutex mutex_;  // guards what follows
-  std::map<std::tuple<bool, bool, std::size_t>, std::unique_ptr<Requests>> requests_;
+  std::map<std::pair<Stream, std::size_t>, std::unique_ptr<Requests>> requests_;
+  std::map<std::pair<Stream, std::size_t>, Cursor> cursors_;
 
  public:
   const Values values;
@@ -86,9 +112,9 @@ void check(C& cache) {
 }
 
 template <Readable C>
-void fill(C& cache, bool tight) {
+void fill(C& cache) {
   check(cache);
-  const std::size_t n = workload->space(tight);
+  const std::size_t n = workload->plan().entries;
   for (const std::uint32_t i : shuffled(n, 2)) cache.set(workload->keys()[i], workload->values[i]);
 }
 
@@ -97,38 +123,25 @@ template <Readable C>
 struct Held {
   static inline std::unique_ptr<C> cache;
   static inline bool tight = false;
+  static inline std::optional<bool> warm_for;  // Zipf or not
 
   template <bool wanted_tight>
   static void prepare(const benchmark::State&) {
     if (cache && tight == wanted_tight) return;
     cache.reset();
+    warm_for.reset();
     tight = wanted_tight;
     cache = std::make_unique<C>(Room{
         .entries = workload->plan().entries, .value_bytes = workload->plan().value_bytes, .tight = tight});
-    fill(*cache, tight);
+    fill(*cache);
   }
-};
-
-/// Where a thread is in its requests: every run of a loop goes on where the last one ended.
-struct alignas(64) Cursor {
-  std::size_t next = 0;
-  std::size_t advance(std::size_t by, std::size_t end) {
-    if (next + by > end) next = 0;
-    return std::exchange(next, next + by);
-  }
-};
-
-/// What the threads of one measure ask for.
-struct Stream {
-  bool zipf, tight;
-  std::array<Cursor, threads_max> cursors{};
 };
 
 template <Readable C>
-void get_hit(benchmark::State& state, Stream& stream) {
+void get_hit(benchmark::State& state, Stream stream) {
   const std::size_t thread = static_cast<std::size_t>(state.thread_index());
-  const Requests& requests = workload->requests(stream.zipf, stream.tight, thread);
-  Cursor& cursor = stream.cursors[thread];
+  const Requests& requests = workload->requests(stream, thread);
+  Cursor& cursor = workload->cursor(stream, thread);
   C& cache = *Held<C>::cache;
   std::array<char, value_bytes_max> out;
   std::size_t found = 0;
@@ -143,10 +156,10 @@ void get_hit(benchmark::State& state, Stream& stream) {
 
 /// An iteration is one key, so that it compares with `get_hit`.
 template <Readable C>
-void get_many(benchmark::State& state, Stream& stream) {
+void get_many(benchmark::State& state, Stream stream) {
   const std::size_t thread = static_cast<std::size_t>(state.thread_index());
-  const Requests& requests = workload->requests(stream.zipf, stream.tight, thread);
-  Cursor& cursor = stream.cursors[thread];
+  const Requests& requests = workload->requests(stream, thread);
+  Cursor& cursor = workload->cursor(stream, thread);
   C& cache = *Held<C>::cache;
   std::array<char, value_bytes_max * batch_keys> out;
   std::size_t found = 0;
@@ -166,17 +179,29 @@ void get_many(benchmark::State& state, Stream& stream) {
     state.SkipWithError("a value was missing");
 }
 
+/// Makes a cache hold what it would after a while of such requests, by and large.
+template <Readable C>
+void warm(C& cache, const Requests& requests, bool zipf) {
+  if (std::exchange(Held<C>::warm_for, zipf) == zipf) return;
+  std::array<char, value_bytes_max> out;
+  for (std::size_t i = requests.size() - 2 * workload->plan().entries; i < requests.size(); ++i) {
+    if (cache.get(requests.keys[i], out.data()) == 0)
+      set_missed(cache, requests.keys[i], workload->values[requests.numbers[i]]);
+  }
+}
+
 /// One of `writes_every` requests writes; what a get misses is written, too.
 template <Readable C>
-void mix(benchmark::State& state, Stream& stream, std::size_t writes_every) {
+void mix(benchmark::State& state, Stream stream, std::size_t writes_every) {
   const std::size_t thread = static_cast<std::size_t>(state.thread_index());
-  const Requests& requests = workload->requests(stream.zipf, stream.tight, thread);
-  Cursor& cursor = stream.cursors[thread];
+  const Requests& requests = workload->requests(stream, thread);
+  Cursor& cursor = workload->cursor(stream, thread);
   C& cache = *Held<C>::cache;
   std::array<char, value_bytes_max> out;
   std::size_t reads = 0;
   std::size_t hits = 0;
   std::size_t until_write = writes_every;
+  if (thread == 0) warm(cache, requests, stream.zipf);  // the other thread waits for this one to begin
   for ([[maybe_unused]] auto _ : state) {
     const std::size_t at = cursor.advance(1, requests.size());
     const std::string_view key = requests.keys[at];
@@ -199,10 +224,10 @@ void mix(benchmark::State& state, Stream& stream, std::size_t writes_every) {
 }
 
 template <Readable C>
-void overwrite(benchmark::State& state, Stream& stream) {
+void overwrite(benchmark::State& state, Stream stream) {
   const std::size_t thread = static_cast<std::size_t>(state.thread_index());
-  const Requests& requests = workload->requests(stream.zipf, stream.tight, thread);
-  Cursor& cursor = stream.cursors[thread];
+  const Requests& requests = workload->requests(stream, thread);
+  Cursor& cursor = workload->cursor(stream, thread);
   C& cache = *Held<C>::cache;
   for ([[maybe_unused]] auto _ : state) {
     const std::size_t at = cursor.advance(1, requests.size());
@@ -210,19 +235,17 @@ void overwrite(benchmark::State& state, Stream& stream) {
   }
 }
 
-/// Registers `loop` for both orders and for one thread and, if the cache may be shared, two.
+/// Registers `loop` for one thread and, if the cache may be shared, two.
 template <Readable C, bool tight, typename Loop>
-void register_loop(const std::string& name, Loop loop, std::size_t threads) {
-  for (const bool zipf : {true, false}) {
-    for (std::size_t n = 1; n <= threads; ++n) {
-      const auto stream = std::make_shared<Stream>(Stream{.zipf = zipf, .tight = tight});
-      benchmark::RegisterBenchmark((name + (zipf ? "/zipf" : "/uniform")).c_str(),
-                                   [=](benchmark::State& state) { loop(state, *stream); })
-          ->Setup(Held<C>::template prepare<tight>)
-          ->Threads(static_cast<int>(n))
-          ->MinTime(workload->plan().seconds)
-          ->UseRealTime();
-    }
+void register_loop(const std::string& name, bool zipf, Loop loop, std::size_t threads) {
+  for (std::size_t n = 1; n <= threads; ++n) {
+    const Stream stream{.zipf = zipf, .tight = tight};
+    benchmark::RegisterBenchmark((name + (zipf ? "/zipf" : "/uniform")).c_str(),
+                                 [=](benchmark::State& state) { loop(state, stream); })
+        ->Setup(Held<C>::template prepare<tight>)
+        ->Threads(static_cast<int>(n))
+        ->MinTime(workload->plan().seconds)
+        ->UseRealTime();
   }
 }
 
@@ -230,14 +253,18 @@ template <Readable C>
 void register_speed(const Plan& plan) {
   workload = std::make_unique<Workload>(plan);
   const std::size_t threads = C::shared ? threads_max : 1;
-  register_loop<C, false>("get", get_hit<C>, threads);
-  register_loop<C, false>("get_many", get_many<C>, 1);
-  if constexpr (C::writes) register_loop<C, false>("set", overwrite<C>, 1);
+  for (const bool zipf : {true, false}) {
+    register_loop<C, false>("get", zipf, get_hit<C>, threads);
+    register_loop<C, false>("get_many", zipf, get_many<C>, 1);
+    if constexpr (C::writes) register_loop<C, false>("set", zipf, overwrite<C>, 1);
+  }
   if constexpr (C::evicts) {
-    register_loop<C, true>(
-        "mix_95_5", [](auto& state, auto& stream) { mix<C>(state, stream, 20); }, threads);
-    register_loop<C, true>(
-        "mix_50_50", [](auto& state, auto& stream) { mix<C>(state, stream, 2); }, threads);
+    const auto one_in_20 = [](benchmark::State& state, Stream stream) { mix<C>(state, stream, 20); };
+    const auto one_in_2 = [](benchmark::State& state, Stream stream) { mix<C>(state, stream, 2); };
+    for (const bool zipf : {true, false}) {
+      register_loop<C, true>("mix_95_5", zipf, one_in_20, threads);
+      register_loop<C, true>("mix_50_50", zipf, one_in_2, threads);
+    }
   }
 }
 

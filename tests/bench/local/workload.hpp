@@ -123,21 +123,22 @@ class Popularity {
 
 /// Requests one after the other, key bytes included: asking costs no cache miss before the cache is asked.
 struct Requests {
-  Strings bytes;
+  std::string bytes;
   std::vector<std::string_view> keys;
   std::vector<std::uint32_t> numbers;
 
   Requests(const Strings& all, const Popularity& popularity, std::size_t count, std::uint64_t seed) {
     Random random{seed};
-    bytes.reserve(count, 21);
+    bytes.reserve(count * 32);  // never more, so that the views stay right
     keys.reserve(count);
     numbers.reserve(count);
     for (std::size_t i = 0; i < count; ++i) {
       const std::size_t number = popularity.pick(random);
+      const std::string_view key = all[number];
       numbers.push_back(static_cast<std::uint32_t>(number));
-      bytes.add(all[number]);
+      keys.emplace_back(bytes.data() + bytes.size(), key.size());
+      bytes.append(key);
     }
-    for (std::size_t i = 0; i < count; ++i) keys.push_back(bytes[i]);
   }
   Requests(const Requests&) = delete;
   Requests& operator=(const Requests&) = delete;
