@@ -142,7 +142,7 @@ void Engine::cut(Now now, std::set<std::string> regions) {
   }
 }
 
-Link* Engine::State::find(LinkId id) { return links.find(id); }
+Link* Engine::State::find(LinkId id) const { return links.find(id); }
 
 std::vector<LinkId> Engine::State::link_ids() const {
   std::vector<LinkId> ids;

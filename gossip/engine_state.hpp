@@ -70,7 +70,7 @@ struct Engine::State {
   void close_link(Now now, LinkId id, bool refused);
   void forget_link(Now now, LinkId id, bool refused);
   void log(Severity severity, std::string text) { outputs.emplace_back(Log{severity, std::move(text)}); }
-  [[nodiscard]] Link* find(LinkId id);
+  [[nodiscard]] Link* find(LinkId id) const;
   [[nodiscard]] std::vector<LinkId> link_ids() const;
   [[nodiscard]] Link* established_with(Origin origin, LinkId except);
   [[nodiscard]] const Link* established_with(Origin origin, LinkId except) const;
