@@ -19,8 +19,9 @@
 
 namespace geolru::crdt {
 
-/// What a slot costs besides its block: itself and its share of the index.
-inline constexpr std::size_t slot_bytes = sizeof(Slot) + 16;
+/// What a slot costs besides its block: itself and its share of the index, whose cells take 18 bytes and are two
+/// thirds full.
+inline constexpr std::size_t slot_bytes = sizeof(Slot) + 28;
 /// What a packed stub costs, about.
 inline constexpr std::size_t packed_bytes_typical = 24;
 

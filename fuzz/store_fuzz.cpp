@@ -16,7 +16,7 @@ using namespace geolru::crdt;
 
 constexpr std::size_t operation_bytes = 4;
 constexpr std::size_t operations_max = 2'000;
-constexpr std::size_t slot_cost = 80;
+constexpr std::size_t slot_cost = 92;
 constexpr Origin self{9};
 
 /// What the newest write of a key was.

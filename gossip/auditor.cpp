@@ -9,6 +9,7 @@
 // Sums may differ for good reasons, since writes go on; what is lacking may not: it was closed over.
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "gossip/engine_state.hpp"
 
@@ -70,6 +71,7 @@ void Engine::State::audit(Now now) {
       bits_for(slots >> range->slice_bits, limits::audit_part_slots_target, crdt::AuditRange::part_bits_max);
   crdt::Parts parts(range->parts());
   std::ranges::generate(parts, [next = std::uint16_t{0}]() mutable { return next++; });
+  link.second_look_due = true;
   send_audit(link, *range, std::move(parts), false);
 }
 
@@ -82,7 +84,10 @@ void Engine::State::send_audit(Link& link, const crdt::AuditRange& range, crdt::
 }
 
 void Engine::State::on_audit(Now now, Link& link, const Audit& audit) {
-  if (silent || link.unsent >= limits::link_window_bytes || now.steady < link.next_audit_taken) return;
+  if (silent || link.unsent >= limits::link_window_bytes) return;
+  // Two that audit each other at the same time look again at the same time, too.
+  const bool is_awaited = audit.again && std::exchange(link.second_look_due, false);
+  if (!is_awaited && now.steady < link.next_audit_taken) return;
   link.next_audit_taken = now.steady + timing::audits_apart;
   if (!may_compare(now, audit.range)) return;
   const auto sums = store.fingerprints(audit.range, audit.key);

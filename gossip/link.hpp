@@ -81,7 +81,8 @@ struct Link {
   std::uint64_t peer_ping = 0;
   SteadyMs pinged_at{};
   Ms round_trip{};
-  SteadyMs next_audit_taken{};  // earlier ones are ignored
+  SteadyMs next_audit_taken{};   // earlier ones are ignored
+  bool second_look_due = false;  // The peer was sent an audit, and may answer by one of what differs.
 
   Hello peer;
   Address remote;

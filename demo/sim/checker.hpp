@@ -50,8 +50,8 @@ class Checker final : public Watcher {
   [[nodiscard]] const History& history() const { return history_; }
   [[nodiscard]] std::uint64_t checks() const { return checks_; }
 
-  /// This node is made to lack a slot: audits may find that, each other node one.
-  void expect_repair(NodeId node) { views_[node].repairs_expected += world_.size() - 1; }
+  /// This node is made to lack a slot: audits may find that, with each other node one that either of the two began.
+  void expect_repair(NodeId node) { views_[node].repairs_expected += 2 * (world_.size() - 1); }
 
   /// Throws a Violation with the seed, the time and the replay command.
   [[noreturn]] void fail(const std::string& rule, NodeId node, const std::string& what) const;
