@@ -28,7 +28,7 @@ void Store::for_each_in(const AuditRange& range, Visit visit) {
     const auto shard_bits = static_cast<unsigned>(std::countr_zero(shards_.size()));
     const unsigned shared = std::min(shard_bits, range.slice_bits);
     // Only shards that agree with the slice in the bits that they have in common.
-    if (i >> (shard_bits - shared) != range.slice >> (range.slice_bits - shared)) continue;
+    if (i >> (shard_bits - shared) != std::uint64_t{range.slice} >> (range.slice_bits - shared)) continue;
     bool done = false;
     for (Shard::Scan at; !done;) {
       const std::lock_guard lock{shards_[i]->mutex};

@@ -49,6 +49,17 @@ TEST_CASE("audit: every slot is in one part of one slice, whatever the shards", 
   }
 }
 
+TEST_CASE("audit: the thinnest slice holds its slots, with one shard and with many", "[store]") {
+  for (const std::size_t shards : {1, 64}) {
+    Store store{{.shards = shards}, self};
+    fill(store, 20);
+    const auto hash = static_cast<std::uint64_t>(store.hash("k9"));
+    const AuditRange range{
+        .up_to = hlc(1'000), .slice_bits = 32, .slice = static_cast<std::uint32_t>(hash >> 32)};
+    CHECK(sums(store, range).front().slots == 1);
+  }
+}
+
 TEST_CASE("audit: a stub counts as much as a value, packed or not", "[store]") {
   Store values{one_shard(), self};
   Store stubs{{.capacity_entries = 3, .shards = 2, .stub_age_min = Ms{0}}, self};
