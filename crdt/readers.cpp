@@ -18,7 +18,7 @@ class Numbers {
     const auto number = static_cast<unsigned>(free - taken_.begin());
     if (free == taken_.end()) taken_.push_back(false);
     taken_[number] = true;
-    return number;
+    return number;  // the smallest that is free, so that few lines are ever looked at
   }
   void give_back(unsigned number) {
     const std::lock_guard lock{mutex_};
@@ -40,6 +40,8 @@ Numbers& numbers() {
 // The number alone, without a destructor, is what every look-up asks for.
 [[gnu::tls_model("initial-exec")]] constinit thread_local unsigned Readers::thread_number_ = no_number;
 
+std::atomic<unsigned> Readers::number_max_{0};
+
 unsigned Readers::take_number() {
   struct Holder {
     unsigned number = numbers().take();
@@ -52,8 +54,15 @@ unsigned Readers::take_number() {
   return holder.number;
 }
 
+void Readers::raise_number_max(unsigned number) {
+  unsigned max = number_max_.load(std::memory_order_relaxed);
+  while (max < number && !number_max_.compare_exchange_weak(max, number, std::memory_order_acq_rel)) {
+  }
+}
+
 Readers::Line& Readers::find_line(std::recursive_mutex*& crowd) {
   if (thread_number_ == no_number) thread_number_ = take_number();
+  raise_number_max(thread_number_);
   if (thread_number_ < crowded_line) return lines_[thread_number_];
   crowd_mutex_.lock();
   crowd = &crowd_mutex_;
@@ -67,7 +76,9 @@ void Readers::look() {
   } else {
     fence_all_();
   }
-  for (unsigned i = 0; i < lines_max; ++i) {
+  // Whoever reads since before that fence has raised the number before it.
+  const unsigned end = lines_end();
+  for (unsigned i = 0; i < end; ++i) {
     const std::uint64_t epoch = lines_[i].epoch.load(std::memory_order_acquire);
     if (epoch != idle) first = std::min(first, epoch);
   }
@@ -78,7 +89,8 @@ void Readers::look() {
 
 std::uint64_t Readers::hits() const {
   std::uint64_t sum = 0;
-  for (unsigned i = 0; i < lines_max; ++i) sum += lines_[i].hits.load(std::memory_order_relaxed);
+  const unsigned end = lines_end();
+  for (unsigned i = 0; i < end; ++i) sum += lines_[i].hits.load(std::memory_order_relaxed);
   return sum;
 }
 

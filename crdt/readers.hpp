@@ -4,6 +4,7 @@
 // memory accesses of one look-up overlap those of the next.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -82,6 +83,13 @@ class Readers {
   /// A small number that no other thread has at the same time; at first more than any.
   static constinit thread_local unsigned thread_number_;
   static unsigned take_number();
+  /// No thread has ever had a larger one.
+  static std::atomic<unsigned> number_max_;
+  static void raise_number_max(unsigned number);
+  /// The lines below this one may be in use.
+  [[nodiscard]] static unsigned lines_end() {
+    return std::min(number_max_.load(std::memory_order_acquire), crowded_line) + 1;
+  }
 
   [[nodiscard]] Line& line_of_thread(std::recursive_mutex*& crowd) {
     if (thread_number_ < crowded_line) [[likely]]

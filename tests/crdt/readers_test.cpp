@@ -51,6 +51,39 @@ TEST_CASE("readers: one that comes later holds nothing back", "[readers]") {
   REQUIRE(others == 0);
 }
 
+TEST_CASE("readers: a thread that ends may still read", "[readers]") {
+  static Readers* readers_of_test = nullptr;
+  static std::atomic<bool> is_reading{false}, has_looked{false};
+  struct Last {
+    int used = 0;
+    ~Last() {
+      const Readers::Guard reading{*readers_of_test};
+      reading.count_hit();
+      is_reading = true;
+      while (!has_looked) std::this_thread::yield();
+    }
+  };
+  Readers readers;
+  readers_of_test = &readers;
+  bool is_freed = false;
+  int others = 0;
+  Limbo limbo;
+  std::thread ending{[&] {
+    thread_local Last last;  // goes after what the first look-up below leaves behind
+    ++last.used;
+    const Readers::Guard reading{readers};
+  }};
+  while (!is_reading) std::this_thread::yield();
+  limbo.add(&is_freed, free_flag, 100, readers);
+  churn(limbo, readers, others);
+  CHECK_FALSE(is_freed);
+  CHECK(readers.hits() == 1);
+  has_looked = true;
+  ending.join();
+  churn(limbo, readers, others);
+  CHECK(is_freed);
+}
+
 TEST_CASE("readers: threads for which there is no line of their own share one", "[readers]") {
   constexpr int count = 300;
   Readers readers;
