@@ -114,6 +114,7 @@ void Engine::State::audit_again(Now now) {
     range->slice_bits = doubt.range.slice_bits;
     range->slice = doubt.range.slice;
     range->part_bits = doubt.range.part_bits;
+    link->versions_due = true;
     send_audit(*link, *range, std::move(doubt.parts), true);
   }
 }
@@ -128,7 +129,8 @@ void Engine::State::send_versions(Link& link, const crdt::AuditRange& range, con
 
 void Engine::State::on_versions(Now now, Link& link, const ReceivedVersions& versions) {
   if (silent || link.unsent >= limits::link_window_bytes) return;
-  if (versions.answer) send_versions(link, versions.range, versions.parts, false);
+  if (versions.answer && std::exchange(link.versions_due, false))
+    send_versions(link, versions.range, versions.parts, false);
   Fetch fetch{.whole = true};
   for (const crdt::Incoming& record : versions.records) {
     if (lacks(now, record.meta)) fetch.wanted.push_back({record.meta.hash, record.meta.version()});

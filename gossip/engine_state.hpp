@@ -138,6 +138,7 @@ struct Engine::State {
   void pump_live(Now now, Link& link);
   [[nodiscard]] bool drain_pass(Now now, Link& link);
   [[nodiscard]] bool begin_pass(Link& link);
+  [[nodiscard]] static std::uint64_t values_in(std::span<const crdt::Outgoing> records);
   void send_records(Link& link, std::vector<crdt::Outgoing>& records, bool resync);
   void send_round_close(Now now, Link& link, Stamps closes);
   void ask_for_report(Now now, Link& link);

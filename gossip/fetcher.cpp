@@ -95,16 +95,12 @@ void Engine::State::forget_asks(LinkId gone) {
   }
 }
 
-/// What a register without a value is not.
-static bool has_value(const crdt::Outgoing& record) { return static_cast<bool>(record.block); }
-
 void Engine::State::on_fetch(Now now, Link& link, const Fetch& fetch) {
   if (link.unsent >= limits::link_window_bytes) return;  // a peer that does not read is not answered, either
   Fetched answer{.whole = fetch.whole};
   std::size_t bytes = 0;
   const auto flush = [&] {
-    (fetch.whole ? stats.values_out_by_anti_entropy : stats.values_out_by_fetch) +=
-        static_cast<std::uint64_t>(std::ranges::count_if(answer.records, has_value));
+    (fetch.whole ? stats.values_out_by_anti_entropy : stats.values_out_by_fetch) += values_in(answer.records);
     send(link, answer);
     answer = {.whole = fetch.whole};
     bytes = 0;

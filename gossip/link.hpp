@@ -83,6 +83,7 @@ struct Link {
   Ms round_trip{};
   SteadyMs next_audit_taken{};   // earlier ones are ignored
   bool second_look_due = false;  // The peer was sent an audit, and may answer by one of what differs.
+  bool versions_due = false;     // It was sent a second look, and may list what it holds.
 
   Hello peer;
   Address remote;

@@ -153,10 +153,15 @@ void Engine::State::pump_all(Now now) {
   for (auto& [id, link] : links) pump(now, link);
 }
 
+/// How many of them are more than stubs.
+std::uint64_t Engine::State::values_in(std::span<const crdt::Outgoing> records) {
+  const auto has_value = [](const crdt::Outgoing& record) { return static_cast<bool>(record.block); };
+  return static_cast<std::uint64_t>(std::ranges::count_if(records, has_value));
+}
+
 void Engine::State::send_records(Link& link, std::vector<crdt::Outgoing>& records, bool resyncing) {
   if (records.empty()) return;
-  const auto values = static_cast<std::uint64_t>(std::ranges::count_if(
-      records, [](const crdt::Outgoing& record) { return static_cast<bool>(record.block); }));
+  const std::uint64_t values = values_in(records);
   stats.records_out += records.size();
   stats.values_out += values;
   if (link.out == Link::Out::walking && link.walk_by_anti_entropy) stats.values_out_by_anti_entropy += values;

@@ -168,6 +168,21 @@ TEST_CASE_METHOD(Pair, "audit: a peer's are answered now and then, however many 
   CHECK(answers() == before);  // what differs once may just be under way
 }
 
+TEST_CASE_METHOD(Pair, "audit: a list that was not asked for is not answered", "[gossip]") {
+  Wires::Stranger& stranger = wires.stranger(a);
+  wires.say(stranger, hello_of(wires, a));
+  wires.run(100ms);
+  const auto lists = [](const Received& message) {
+    return std::holds_alternative<ReceivedVersions>(message);
+  };
+  const Versions list{
+      .range = {.above = Hlc::at(wires.wall(a) - 30min), .up_to = Hlc::at(wires.wall(a) - 10s)},
+      .parts = {0},
+      .answer = true};
+  wires.say(stranger, list);
+  CHECK_FALSE(heard(stranger, lists));
+}
+
 TEST_CASE_METHOD(Pair, "audit: a second look is answered, however soon after another audit", "[gossip]") {
   Wires::Stranger& stranger = wires.stranger(a);
   wires.say(stranger, hello_of(wires, a));
