@@ -35,6 +35,7 @@ inline constexpr Ms hedge_after_min{
     10};  // before a second peer is asked for a value, or twice the round trip,
 inline constexpr Ms hedge_after_max{200};    // within these
 inline constexpr Ms clock_right_for{2'000};  // before a node whose clock was wrong begins anew
+inline constexpr Ms round_trip_max{60'000};  // longer ones are alike to who ranks peers
 inline constexpr Ms resync_slack{5'000};     // room for the other's floors to rise during a resync
 inline constexpr Ms member_lifetime{3'600'000};
 inline constexpr Ms member_rewrite{1'200'000};

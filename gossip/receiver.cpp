@@ -237,8 +237,9 @@ void Engine::State::on_close(Now now, Link& link, const Close& close) {
   link.pinged_at = now.steady;
   const auto steady = static_cast<std::uint64_t>(now.steady.time_since_epoch().count());
   if (close.pong != 0 && close.pong <= steady && close.held_ms <= steady - close.pong) {
-    link.round_trip = std::min(Ms{static_cast<Ms::rep>(steady - close.pong - close.held_ms)}, Ms{60'000});
-    link.offset = offset_of(close.wall, now.wall, link.round_trip);
+    const Ms round_trip{static_cast<Ms::rep>(steady - close.pong - close.held_ms)};
+    link.offset = offset_of(close.wall, now.wall, round_trip);  // however long: less would be a guess
+    link.round_trip = std::min(round_trip, timing::round_trip_max);
   }
   // What this node relays, it relays from here on; noted before it knows what the catch-up closes.
   const bool counts = !skips(link, close.stream);

@@ -63,6 +63,36 @@ TEST_CASE("skew: a clock that is a little off is nobody's business", "[skew]") {
   }
 }
 
+// Swarm seed 1005690: links of 20 kB/s whose queues held closes for longer than a minute.
+TEST_CASE("skew: what was under way for minutes bounds an offset no closer than it did", "[skew]") {
+  Wires wires;
+  Wires::Node& node = wires.add();
+  std::vector<Wires::Stranger*> strangers;
+  for (const Origin origin : {Origin{77}, Origin{78}}) {
+    strangers.push_back(&wires.stranger(node));
+    wires.say(*strangers.back(), hello_of(wires, node, origin));
+  }
+  const auto slow = [&](Ms there, Ms back) {
+    const auto ping = static_cast<std::uint64_t>(wires.steady.time_since_epoch().count());
+    const auto stays = [&](Ms time) {
+      for (const SteadyMs end = wires.steady + time; wires.steady < end; wires.run(1s)) {
+        for (Wires::Stranger* each : strangers) wires.say(*each, Close{.wall = wires.wall(node)});
+      }
+    };
+    stays(there);
+    const WallMs wall = wires.wall(node);
+    stays(back);
+    for (Wires::Stranger* each : strangers) wires.say(*each, Close{.wall = wall, .ping = 1, .pong = ping});
+    wires.run(1s);
+  };
+  slow(10s, 70s);
+  CHECK(node.engine->clock_offset() == -30s);  // right in the middle between -70 s and 10 s
+  CHECK_FALSE(node.engine->clock_is_wrong());
+  slow(70s, 10s);
+  CHECK(node.engine->clock_offset() == 30s);
+  CHECK_FALSE(node.engine->clock_is_wrong());
+}
+
 TEST_CASE("skew: a node whose clock is wrong serves, listens and sends nothing", "[skew]") {
   for (const int off : {-10'000, -499, 499, 10'000}) {
     INFO("off by " << off << " ms");
