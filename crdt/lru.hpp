@@ -3,6 +3,7 @@
 // oldest all the same, since a use can only make it later: what comes out too early goes back in with its newer time.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <vector>
@@ -39,6 +40,14 @@ class Lru {
   /// gets further the next time.
   [[nodiscard]] SlotId oldest_unread(const SlotArray& slots, SlotId spare);
 
+  /// Calls `visit(slot)` for some of which most go next.
+  template <typename Visit>
+  void visit_upcoming(Visit visit) const {
+    for (const auto& heap : heaps_) {
+      for (std::size_t i = 0; i < std::min(heap.size(), upcoming_each); ++i) visit(heap[i].slot);
+    }
+  }
+
   [[nodiscard]] std::size_t size() const { return size_; }
 
  private:
@@ -53,6 +62,8 @@ class Lru {
   /// So many entries are put right for one that goes; then the oldest so far has to do.
   static constexpr std::size_t looks_max = 1'024;
   static constexpr std::uint32_t tick_mask = 0x7fffffff;
+  /// Of each heap: its first levels.
+  static constexpr std::size_t upcoming_each = 63;
 
   [[nodiscard]] std::uint32_t now() const { return ticks_.load(std::memory_order_relaxed); }
   /// A new time. Readers may undo it, which makes uses simultaneous that were almost so.

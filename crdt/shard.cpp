@@ -188,6 +188,17 @@ bool Shard::evict(SlotId spare, MayGo which) {
   return true;
 }
 
+void Shard::prepare_evictions() const {
+  order_.visit_upcoming([&](SlotId id) { __builtin_prefetch(&slots_[id]); });
+  order_.visit_upcoming([&](SlotId id) {
+    const Slot& slot = slots_[id];
+    const Index::Place place = place_of(slot.hash);
+    place.prefetch();
+    place.prefetch_entries();
+    __builtin_prefetch(slot.block, 1);
+  });
+}
+
 bool Shard::sweep(WallMs now, Ms retention, std::size_t slots) {
   if (!forget_past_retention(now, retention, slots)) return false;
   if (sweep_next_ == 0) {

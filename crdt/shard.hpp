@@ -123,6 +123,9 @@ class Shard {
   /// Turns the least recently used live slot of those that may go, but not `spare`, into a stub. False if there is
   /// none.
   bool evict(SlotId spare, MayGo which);
+  /// Brings what the next evictions read into the cache, all at once: waiting for it one after another is most of what
+  /// they cost.
+  void prepare_evictions() const;
   /// Packs old stubs and drops what is over the budget, a stub a step; more steps only if young stubs would exceed
   /// theirs. The highest stamp dropped, zero if none was.
   Hlc trim_stubs(WallMs now, std::size_t steps = steps_per_call);

@@ -3,6 +3,7 @@
 // Serialised by the shard's lock; readers only leave in the block that they read it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -27,6 +28,14 @@ class Sieve {
   /// The one that came first of those that nobody has read here, but not `spare`; or no_slot.
   [[nodiscard]] SlotId oldest_unread(const SlotArray& slots, SlotId spare);
 
+  /// Calls `visit(slot)` for some of which many go next.
+  template <typename Visit>
+  void visit_upcoming(Visit visit) const {
+    for (std::size_t i = hand_; i < std::min(queue_.size(), hand_ + upcoming); ++i) {
+      if (queue_[i] != no_slot) visit(queue_[i]);
+    }
+  }
+
   [[nodiscard]] std::size_t size() const { return size_; }
 
   /// The time that a read leaves; the hand takes it away again.
@@ -35,6 +44,7 @@ class Sieve {
  private:
   /// So many that were read are passed by for one that goes; then the next has to go all the same.
   static constexpr std::size_t looks_max = 1'024;
+  static constexpr std::size_t upcoming = 64;
 
   void compact();
   void skip(SlotId spare);

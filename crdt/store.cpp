@@ -12,6 +12,12 @@
 namespace geolru::crdt {
 namespace {
 
+/// The most that go in one hold of a shard's lock; so many at most one by one, before the next ones are prepared for.
+constexpr std::size_t evictions_per_hold = 32;
+constexpr std::size_t evictions_unprepared = 4;
+/// So many evictions of a call may pack or drop old stubs.
+constexpr std::size_t trims_per_call = 16;
+
 /// One shard per MiB, so that a small cache is one exact LRU; entries are spread no thinner than 512.
 std::size_t shards_for(const StoreOptions& options) {
   std::size_t shards = options.capacity_bytes >> 20;
@@ -233,35 +239,47 @@ void Store::admit(std::size_t index, SlotId arrived, const Meta& meta) {
 bool Store::evict_but(std::size_t preferred, SlotId spare, MayGo which) {
   // From the shard just written to while it holds its share, then once around them all, one lock at a time.
   std::size_t barren = 0;
+  std::size_t evicted = 0;
   std::size_t index = preferred;
   while (over_capacity()) {
     if (barren > shards_.size()) return false;
-    {
-      const Hold shard{*this, index};
-      const std::size_t share = live_.load(std::memory_order_relaxed) / shards_.size();
-      const bool evicted = shard->live() >= std::max<std::size_t>(share, 1) &&
-                           shard->evict(index == preferred ? spare : no_slot, which);
-      barren = evicted ? 0 : barren + 1;
-      if (evicted) note_floor(shard->trim_stubs(clock_.last().ms()));
-      if (evicted && index == preferred) continue;
-    }
-    index = evict_hand_.fetch_add(1, std::memory_order_relaxed) % shards_.size();
+    const std::size_t before = evicted;
+    evict_some(index, index == preferred ? spare : no_slot, which, evicted);
+    barren = evicted != before ? 0 : barren + 1;
+    if (evicted == before || index != preferred || evicted - before == evictions_per_hold)
+      index = evict_hand_.fetch_add(1, std::memory_order_relaxed) % shards_.size();
   }
   return true;
+}
+
+/// Evicts from one shard in one hold, unless it has less than its share: no more than there is need of, and no more than
+/// others would like to wait for. `evicted` counts those of the whole call.
+void Store::evict_some(std::size_t index, SlotId spare, MayGo which, std::size_t& evicted) {
+  Hold shard{*this, index};
+  const std::size_t share = live_.load(std::memory_order_relaxed) / shards_.size();
+  // Taking many from one before going on to the next is quicker, and no less fair in the end.
+  const std::size_t enough = std::max<std::size_t>(share - std::min(share / 8, evictions_per_hold), 1);
+  for (std::size_t n = 0; n < evictions_per_hold && shard->live() >= enough && over_capacity(); ++n) {
+    if (n == evictions_unprepared) shard->prepare_evictions();
+    if (!shard->evict(spare, which)) break;
+    // A call for which very many go leaves old stubs to the next ones and to sweeps.
+    note_floor(shard->trim_stubs(clock_.last().ms(), evicted < trims_per_call ? Shard::steps_per_call : 0));
+    shard.add_to_totals();
+    ++evicted;
+  }
 }
 
 void Store::sweep(std::size_t slots, WallMs wall) {
   const WallMs now = clock_.now(wall);
   const std::lock_guard upkeep{upkeep_mutex_};
-  for (std::size_t shards = shards_.size(); shards > 0 && slots > 0;) {
+  // A little of each shard in turn: whoever waits for one gets it meanwhile.
+  for (std::size_t done = 0; done < shards_.size() && slots > 0;) {
     const std::size_t step = std::min(slots, limits::slots_per_hold_max);
     const Hold shard{*this, sweep_shard_};
-    const bool done = shard->sweep(now, options_.retention(), step);
+    done = shard->sweep(now, options_.retention(), step) ? done + 1 : 0;
     note_floor(shard->trim_stubs(now, step));
     slots -= step;
-    if (!done) continue;
     sweep_shard_ = (sweep_shard_ + 1) % shards_.size();
-    --shards;
   }
 }
 

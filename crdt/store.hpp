@@ -254,6 +254,7 @@ class Store {
   void make_room(std::size_t preferred, std::uint32_t written);
   void admit(std::size_t shard, std::uint32_t arrived, const Meta& meta);
   bool evict_but(std::size_t preferred, std::uint32_t spare, MayGo which);
+  void evict_some(std::size_t shard, std::uint32_t spare, MayGo which, std::size_t& evicted);
   void note_floor(Hlc floor);
   bool note_change(std::size_t shard);
   void spread_clear(Version version);

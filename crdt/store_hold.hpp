@@ -17,15 +17,22 @@ class Store::Hold {
         lock_{shard_.mutex},
         bytes_{shard_.bytes()},
         live_{shard_.live()} {}
-  ~Hold() {
-    // Unsigned differences wrap around and back: the totals are exact.
-    if (shard_.bytes() != bytes_) store_.bytes_.fetch_add(shard_.bytes() - bytes_, std::memory_order_relaxed);
-    if (shard_.live() != live_) store_.live_.fetch_add(shard_.live() - live_, std::memory_order_relaxed);
-  }
+  ~Hold() { add_to_totals(); }
   Hold(const Hold&) = delete;
   Hold& operator=(const Hold&) = delete;
   Shard* operator->() const { return &shard_; }
   Shard& operator*() const { return shard_; }
+
+  /// Before its end, for who decides by the totals.
+  void add_to_totals() {
+    // Unsigned differences wrap around and back: the totals are exact.
+    const std::size_t bytes = shard_.bytes();
+    if (bytes != bytes_) store_.bytes_.fetch_add(bytes - bytes_, std::memory_order_relaxed);
+    const std::size_t live = shard_.live();
+    if (live != live_) store_.live_.fetch_add(live - live_, std::memory_order_relaxed);
+    bytes_ = bytes;
+    live_ = live;
+  }
 
  private:
   Store& store_;

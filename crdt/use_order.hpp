@@ -41,6 +41,11 @@ class UseOrder {
   [[nodiscard]] SlotId first_unread(const SlotArray& slots, SlotId spare) {
     return sieve_ ? sieve_->oldest_unread(slots, spare) : lru_.oldest_unread(slots, spare);
   }
+  /// Calls `visit(slot)` for some of which most go next.
+  template <typename Visit>
+  void visit_upcoming(Visit visit) const {
+    sieve_ ? sieve_->visit_upcoming(visit) : lru_.visit_upcoming(visit);
+  }
   [[nodiscard]] std::size_t size() const { return sieve_ ? sieve_->size() : lru_.size(); }
 
  private:
