@@ -1,6 +1,7 @@
 #include <geolru/typed.hpp>
 
 #include <array>
+#include <chrono>
 #include <functional>
 #include <limits>
 #include <memory>
@@ -116,6 +117,27 @@ TEST_CASE("typed: a prefix keeps types apart, and is the caller's own affair", "
   names.erase("42");
   CHECK_FALSE(names.get("42"));
   CHECK(ages.get("42") == 7);
+}
+
+TEST_CASE("typed: many are set and read as one by one", "[lib]") {
+  for (const std::string prefix : {"", "tag:"}) {
+    Cache cache;
+    TypedCache<Tag> tags{cache, prefix};
+    const std::pair<std::string_view, Tag> entries[] = {{"a", {"old"}}, {"b", {"b"}}, {"a", {"short"}}};
+    tags.set_many(entries, {.ttl = std::chrono::minutes{1}});
+    cache.set(prefix + "spoilt", "no brackets");
+    const std::string_view keys[] = {"b", "none", "spoilt", "a"};
+    const std::vector<std::optional<Tag>> values = tags.get_many(keys);
+    REQUIRE(values.size() == 4);
+    CHECK(values[0] == Tag{"b"});
+    CHECK(values[1] == std::nullopt);
+    CHECK(values[2] == std::nullopt);
+    CHECK(values[3] == Tag{"short"});
+    CHECK(cache.get(prefix + "a")->view() == "[short]");
+    CHECK(cache.ttl(prefix + "b") <= std::chrono::minutes{1});
+    CHECK(cache.stats().decode_misses == 1);
+    CHECK(tags.get_many({}).empty());
+  }
 }
 
 TEST_CASE("typed: a loader is asked once, by the key without its prefix", "[lib]") {

@@ -106,6 +106,37 @@ class TypedCache {
     return found ? decode(*found) : std::nullopt;
   }
 
+  /// What `get` returns for each of `keys`, one for one, as fast as `Cache::get_many`.
+  [[nodiscard]] std::vector<std::optional<T>> get_many(std::span<const std::string_view> keys) {
+    std::vector<std::optional<T>> values;
+    values.reserve(keys.size());
+    for (const std::optional<Value>& found : cache_->get_many(Keys{prefix_, keys}.all()))
+      values.push_back(found ? decode(*found) : std::nullopt);
+    return values;
+  }
+
+  /// As `Cache::set_many`.
+  WriteToken set_many(std::span<const std::pair<std::string_view, T>> entries, SetOptions options = {}) {
+    std::vector<std::string_view> keys;
+    std::vector<decltype(Codec<T>::encode(entries[0].second))>
+        encoded;  // what it may refer to stays where it is
+    keys.reserve(entries.size());
+    encoded.reserve(entries.size());
+    for (const auto& [key, value] : entries) {
+      keys.push_back(key);
+      encoded.push_back(Codec<T>::encode(value));
+    }
+    const Keys full{prefix_, keys};
+    std::vector<std::pair<std::string_view, std::string_view>> pairs;
+    pairs.reserve(entries.size());
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      const std::span<const std::byte> bytes = as_bytes(encoded[i]);
+      pairs.emplace_back(full.all()[i],
+                         std::string_view{reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    }
+    return cache_->set_many(pairs, options);
+  }
+
   /// As `Cache::set`.
   WriteToken set(std::string_view key, const T& value, SetOptions options = {}) {
     const auto encoded = Codec<T>::encode(value);
@@ -156,6 +187,26 @@ class TypedCache {
    private:
     std::string joined_;
     std::string_view key_;
+  };
+
+  /// Likewise for many.
+  class Keys {
+   public:
+    Keys(const std::string& prefix, std::span<const std::string_view> keys) : all_{keys} {
+      if (prefix.empty()) return;
+      joined_.reserve(keys.size());
+      for (const std::string_view key : keys) joined_.push_back(std::string{prefix}.append(key));
+      views_.assign(joined_.begin(), joined_.end());
+      all_ = views_;
+    }
+    Keys(const Keys&) = delete;
+    Keys& operator=(const Keys&) = delete;
+    [[nodiscard]] std::span<const std::string_view> all() const { return all_; }
+
+   private:
+    std::vector<std::string> joined_;
+    std::vector<std::string_view> views_;
+    std::span<const std::string_view> all_;
   };
 
   template <EncodedBytes Encoded>
