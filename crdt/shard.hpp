@@ -129,6 +129,10 @@ class Shard {
   /// Packs old stubs and drops what is over the budget, a stub a step; more steps only if young stubs would exceed
   /// theirs. The highest stamp dropped, zero if none was.
   Hlc trim_stubs(WallMs now, std::size_t steps = steps_per_call);
+  /// More than their budget.
+  [[nodiscard]] bool has_too_many_stubs() const {
+    return stub_bytes() > budget_.bytes || stubs() > budget_.count;
+  }
   /// Forgets slots past retention and takes expired or cleared values away, looking at no more than
   /// `slots` slots. True when it has been all round.
   bool sweep(WallMs now, Ms retention, std::size_t slots);

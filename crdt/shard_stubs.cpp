@@ -22,7 +22,7 @@ Hlc Shard::oldest_stub() const {
 Hlc Shard::trim_stubs(WallMs now, std::size_t steps) {
   Hlc highest;
   for (std::size_t step = 0;; ++step) {
-    const bool is_over = stub_bytes() > budget_.bytes || stubs() > budget_.count;
+    const bool is_over = has_too_many_stubs();
     const bool presses = is_over && stub_bytes() > budget_.bytes_hard;
     if (step >= steps && !presses) break;
     if (stubs() <= budget_.count && may_pack(now) && pack_oldest()) continue;

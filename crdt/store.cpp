@@ -15,8 +15,8 @@ namespace {
 /// The most that go in one hold of a shard's lock; so many at most one by one, before the next ones are prepared for.
 constexpr std::size_t evictions_per_hold = 32;
 constexpr std::size_t evictions_unprepared = 4;
-/// So many evictions of a call may pack or drop old stubs.
-constexpr std::size_t trims_per_call = 16;
+/// So many evictions of a call may pack old stubs, too.
+constexpr std::size_t packing_evictions = 16;
 
 /// One shard per MiB, so that a small cache is one exact LRU; entries are spread no thinner than 512.
 std::size_t shards_for(const StoreOptions& options) {
@@ -262,8 +262,9 @@ void Store::evict_some(std::size_t index, SlotId spare, MayGo which, std::size_t
   for (std::size_t n = 0; n < evictions_per_hold && shard->live() >= enough && over_capacity(); ++n) {
     if (n == evictions_unprepared) shard->prepare_evictions();
     if (!shard->evict(spare, which)) break;
-    // A call for which very many go leaves old stubs to the next ones and to sweeps.
-    note_floor(shard->trim_stubs(clock_.last().ms(), evicted < trims_per_call ? Shard::steps_per_call : 0));
+    // A call for which very many go leaves packing to the next ones and to sweeps.
+    const bool trims = evicted < packing_evictions || shard->has_too_many_stubs();
+    note_floor(shard->trim_stubs(clock_.last().ms(), trims ? Shard::steps_per_call : 0));
     shard.add_to_totals();
     ++evicted;
   }

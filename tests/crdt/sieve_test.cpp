@@ -73,6 +73,12 @@ TEST_CASE("sieve: takes the first that was not read since the hand passed", "[si
             model.entries, [&](const auto& each) { return !slots[each.slot].block->use().read; });
         REQUIRE(sieve.oldest_unread(slots, no_slot) ==
                 (unread == model.entries.end() ? no_slot : unread->slot));
+        const auto after =
+            std::find_if(unread == model.entries.end() ? unread : std::next(unread), model.entries.end(),
+                         [&](const auto& each) { return !slots[each.slot].block->use().read; });
+        if (unread != model.entries.end())
+          REQUIRE(sieve.oldest_unread(slots, unread->slot) ==
+                  (after == model.entries.end() ? no_slot : after->slot));
         const SlotId id = sieve.next(slots, no_slot);
         REQUIRE(id == model.evict());
         go(id);
@@ -109,6 +115,19 @@ TEST_CASE("sieve: a store of one shard misses as the paper's list does", "[sieve
       store.set(std::to_string(key), "v", Ms{60'000}, at(0));
     }
   }
+}
+
+TEST_CASE("sieve: an overwritten value that was read stays, also when a large one needs the room of many",
+          "[sieve]") {
+  Store store{{.capacity_bytes = 64 * 1024, .shards = 1, .eviction = Eviction::sieve}, Origin{1}};
+  for (int i = 0; i < 200; ++i) store.set("k" + std::to_string(i), "v", Ms{60'000}, at(0));
+  REQUIRE(value_at(store, "k0", at(0)));
+  store.set("k0", "w", Ms{60'000}, at(0));
+  store.set("large", std::string(42'000, 'x'), Ms{60'000}, at(0));
+  REQUIRE(store.stats().evictions > 50);
+  CHECK(value_at(store, "k0", at(0)) == "w");
+  CHECK_FALSE(value_at(store, "k1", at(0)));
+  CHECK(value_at(store, "k199", at(0)));
 }
 
 TEST_CASE("sieve: a scan leaves what is read, which an LRU gives up", "[sieve]") {

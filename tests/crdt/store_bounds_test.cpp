@@ -159,6 +159,18 @@ TEST_CASE("capacity: no shard is spared when one entry needs the room of many", 
   }
 }
 
+// Swarm seed 1020964.
+TEST_CASE("capacity: however many go for one entry, their stubs stay within their budget", "[store]") {
+  StoreOptions options{.capacity_bytes = 64 * 1024, .shards = 1, .stub_slots = 2, .stub_age_min = Ms{0}};
+  Store store{options, Origin{1}};
+  for (int i = 0; i < 200; ++i) store.set("k" + std::to_string(i), "v", Ms{60'000}, at(i));
+  REQUIRE(store.stats().evictions == 0);
+  store.set("large", std::string(50'000, 'x'), Ms{60'000}, at(200));
+  CHECK(store.stats().evictions > 50);
+  CHECK(store.stats().stubs <= 2);
+  CHECK(store.stats().stubs_dropped == store.stats().evictions - store.stats().stubs);
+}
+
 TEST_CASE("capacity: the counters return to where they began once all is forgotten", "[store]") {
   for (const std::size_t shards : {1, 8}) {
     Random random{shards};

@@ -197,6 +197,10 @@ TEST_CASE("cut: a region is neither dialled nor let in until healed", "[engine]"
   CHECK(streams_to(a, asia));
   CHECK(a.stats().links_lost == lost);
   CHECK(std::ranges::count(a.dialled, us.address()) <= 1);
+  auto& late = wires.add(joining({&a}, in_region("us")));
+  wires.run(2s);
+  CHECK(std::ranges::count(late.dialled, a.address()) >= 1);
+  CHECK_FALSE(link_between(a, late));
   wires.act(a, [](Engine& engine, Now now) { engine.cut(now, {}); });
   CHECK(wires.run_until([&] { return streams_to(a, us); }, 10s));
   CHECK(wires.get(us, "k") == "v");
