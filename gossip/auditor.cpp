@@ -135,7 +135,9 @@ void Engine::State::on_versions(Now now, Link& link, const ReceivedVersions& ver
   for (const crdt::Incoming& record : versions.records) {
     if (lacks(now, record.meta)) fetch.wanted.push_back({record.meta.hash, record.meta.version()});
   }
-  if (fetch.wanted.empty()) return;
+  // What it was asked for already may be missed once more before it comes.
+  if (fetch.wanted.empty() || now.steady < link.mends_until) return;
+  link.mends_until = now.steady + timing::mend_wait;
   stats.audit_repairs += fetch.wanted.size();
   log(Severity::error, "an audit with " + who(link) + " found " + std::to_string(fetch.wanted.size()) +
                            " writes missing that should be here; they are asked for");
@@ -154,6 +156,7 @@ bool Engine::State::lacks(Now now, const crdt::Meta& meta) {
 
 /// What this node had no reason to lack.
 void Engine::State::mend(Now now, Link& link, const std::vector<crdt::Incoming>& records) {
+  link.mends_until = {};
   crdt::ApplyRules rules = rules_for(link, false);
   rules.relay = false;  // others hold it, or find out by themselves
   rules.came = crdt::Came::caught_up;

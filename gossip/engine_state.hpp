@@ -47,6 +47,7 @@ inline constexpr Ms long_list_wait{50};    // between two tellings of many membe
 inline constexpr Ms rows_linger{10'000};   // rows outlive what they speak of, whatever the clocks
 inline constexpr int audit_rounds = 10;    // rounds of gossip between two audits
 inline constexpr Ms audit_settle{2'000};   // younger writes may yet be under way
+inline constexpr Ms mend_wait{10'000};     // for what an audit found missing, before it is asked for again
 inline constexpr Ms audits_apart{200};     // as often a peer's are answered
 }  // namespace timing
 

@@ -82,6 +82,7 @@ struct Link {
   SteadyMs pinged_at{};
   Ms round_trip{};
   SteadyMs next_audit_taken{};   // earlier ones are ignored
+  SteadyMs mends_until{};        // It was asked for what audits found missing, and has yet to answer.
   bool second_look_due = false;  // The peer was sent an audit, and may answer by one of what differs.
   bool versions_due = false;     // It was sent a second look, and may list what it holds.
 

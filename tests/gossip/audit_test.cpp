@@ -138,6 +138,34 @@ TEST_CASE("audit: of what a peer lists only what was closed over and is not held
   CHECK(b.stats().audit_repairs == 1);
 }
 
+// Swarm seed 1131184.
+TEST_CASE("audit: what is asked for is not missed again before it had the time to come", "[gossip]") {
+  Wires wires;
+  Wires::Node& b = wires.add();
+  Wires::Stranger& stranger = wires.stranger(b);
+  wires.say(stranger, hello_of(wires, b));
+  wires.run(100ms);
+  const Hlc now = Hlc::at(wires.wall(b));
+  wires.say(stranger, Digest{});
+  wires.say(stranger, Close{.stream = 1, .complete = true, .closes = {{Origin{77}, now}}});
+  const Hlc then{now.raw - 1};
+  Versions versions{.range = {.up_to = now}, .parts = {0}};
+  versions.records.push_back(
+      {{.hash = b.store->hash("lost"), .stamp = {then, Origin{77}}, .as_of = then, .ttl_ms = 3'600'000}, {}});
+  for (int i = 0; i < 3; ++i) wires.say(stranger, versions);
+  CHECK(b.stats().audit_repairs == 1);
+  CHECK(missed(stranger).size() == 1);
+  for (int i = 0; i < 10; ++i) {
+    wires.say(stranger, Close{});  // it is still there
+    wires.run(1s);
+  }
+  wires.say(stranger, versions);
+  CHECK(missed(stranger).size() == 2);
+  wires.say(stranger, Fetched{.missing = {b.store->hash("lost")}, .whole = true});
+  wires.say(stranger, versions);
+  CHECK(missed(stranger).size() == 3);
+}
+
 TEST_CASE_METHOD(Pair, "audit: a peer's are answered now and then, however many it sends", "[gossip]") {
   Wires::Stranger& stranger = wires.stranger(a);
   wires.say(stranger, hello_of(wires, a));
