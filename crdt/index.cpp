@@ -1,6 +1,8 @@
 // crdt/index.cpp – see index.hpp.
 #include "crdt/index.hpp"
 
+#include <span>
+
 namespace geolru::crdt {
 
 void Index::place(Table& table, const Entry& entry, std::uint64_t tag, const Block* block) {
@@ -20,8 +22,8 @@ std::unique_ptr<Index::Table> Index::insert(KeyHash hash, SlotId slot) {
   std::unique_ptr<Table> outgrown;
   if ((size_ + 1) * 4 > table().cells() * 3) {
     Table& old = table();
-    auto grown = std::make_unique<Table>(old.groups.size() + (old.groups.size() + 3) / 4);
-    for (Group& group : old.groups) {
+    auto grown = std::make_unique<Table>(old.count + (old.count + 3) / 4);
+    for (Group& group : std::span{old.groups.get(), old.count}) {
       for (unsigned at = 0; at < group_cells; ++at) {
         const Cell cell{&group, at};
         if (cell.tag() != 0)
@@ -46,9 +48,9 @@ void Index::set_block(KeyHash hash, SlotId slot, const Block* block) {
 void Index::erase(KeyHash hash, SlotId slot) {
   Table& t = table();
   Cell hole = cell_of(hash, slot);
-  auto hole_at = static_cast<std::size_t>(hole.group - t.groups.data());
+  auto hole_at = static_cast<std::size_t>(hole.group - t.groups.get());
   const auto steps = [&](std::size_t from, std::size_t to) {
-    return to >= from ? to - from : to + t.groups.size() - from;
+    return to >= from ? to - from : to + t.count - from;
   };
   // A hole in a full group is filled with one that had to pass by it, if there is any; which leaves a hole there.
   for (std::size_t i = hole_at; is_full(t.groups[i].tags.load(std::memory_order_relaxed));) {

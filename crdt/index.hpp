@@ -10,7 +10,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include "crdt/block.hpp"
 #include "crdt/stamp.hpp"
@@ -36,11 +35,14 @@ class Index {
  public:
   /// An index that grows gets a new table; readers may still be in the old one.
   struct Table {
-    explicit Table(std::size_t count) : groups(count) {}
-    [[nodiscard]] std::size_t cells() const { return groups.size() * group_cells; }
-    [[nodiscard]] std::size_t bytes() const { return groups.size() * sizeof(Group); }
+    explicit Table(std::size_t groups_count)
+        : count{groups_count}, groups{std::make_unique<Group[]>(count)} {}
+    [[nodiscard]] std::size_t cells() const { return count * group_cells; }
+    [[nodiscard]] std::size_t bytes() const { return count * sizeof(Group); }
+    [[nodiscard]] const Group* end() const { return groups.get() + count; }
 
-    std::vector<Group> groups;
+    const std::size_t count;
+    const std::unique_ptr<Group[]> groups;
   };
 
   Index() : table_{new Table{groups_min}} {}
@@ -52,16 +54,15 @@ class Index {
   class Place {
    public:
     /// Brings it into the cache.
-    void prefetch() const { __builtin_prefetch(&table_->groups[group_]); }
+    void prefetch() const { __builtin_prefetch(group_); }
     /// What who changes it needs, besides.
-    void prefetch_entries() const { __builtin_prefetch(&table_->groups[group_].entries, 1); }
+    void prefetch_entries() const { __builtin_prefetch(&group_->entries, 1); }
     /// Brings the beginning of the block into the cache that is probably found there.
     void prefetch_block(KeyHash hash) const {
-      const Group& group = table_->groups[group_];
-      const std::uint64_t alike = cells_alike(group.tags.load(std::memory_order_acquire), hash);
+      const std::uint64_t alike = cells_alike(group_->tags.load(std::memory_order_acquire), hash);
       if (alike == 0) return;
       const auto* block =
-          reinterpret_cast<const char*>(group.blocks[cell_at(alike)].load(std::memory_order_acquire));
+          reinterpret_cast<const char*>(group_->blocks[cell_at(alike)].load(std::memory_order_acquire));
       for (std::size_t line = 0; line < prefetched_lines; ++line)
         __builtin_prefetch(block + line * prefetched_line_bytes);
     }
@@ -72,31 +73,29 @@ class Index {
     static constexpr std::size_t prefetched_line_bytes = 64;
 
     const Table* table_ = nullptr;
-    std::size_t group_ = 0;
+    const Group* group_ = nullptr;
   };
   /// As long as the table is not freed.
   [[nodiscard]] Place place_of(KeyHash hash) const {
     Place place;
     place.table_ = table_.load(std::memory_order_acquire);
-    place.group_ = home(low_bits(hash), *place.table_);
+    place.group_ = &place.table_->groups[home(low_bits(hash), *place.table_)];
     return place;
   }
 
   /// The block of `key`, found without the lock. May miss one that is being moved, or that came since the place was
   /// asked for; never finds another key's. Neither the block nor the table must be freed meanwhile.
   [[nodiscard]] static const Block* look_up(const Place& place, KeyHash hash, std::string_view key) {
-    const Table& table = *place.table_;
-    std::size_t i = place.group_;
-    for (std::size_t left = table.groups.size(); left > 0; --left) {
-      const Group& group = table.groups[i];
-      const std::uint64_t tags = group.tags.load(std::memory_order_acquire);
+    const Group* group = place.group_;
+    do {
+      const std::uint64_t tags = group->tags.load(std::memory_order_acquire);
       for (std::uint64_t alike = cells_alike(tags, hash); alike != 0; alike &= alike - 1) {
-        const Block* block = group.blocks[cell_at(alike)].load(std::memory_order_acquire);
+        const Block* block = group->blocks[cell_at(alike)].load(std::memory_order_acquire);
         if (block != nullptr && block->has_key(key)) return block;
       }
       if (!is_full(tags)) return nullptr;
-      i = next(i, table);
-    }
+      if (++group == place.table_->end()) group = place.table_->groups.get();
+    } while (group != place.group_);
     return nullptr;
   }
 
@@ -153,11 +152,9 @@ class Index {
 
   /// Keeps the order of hashes, so that growing goes through both tables from end to end (Lemire 2019).
   static std::size_t home(std::uint32_t bits, const Table& table) {
-    return std::uint64_t{bits} * table.groups.size() >> 32;
+    return std::uint64_t{bits} * table.count >> 32;
   }
-  static std::size_t next(std::size_t i, const Table& table) {
-    return i + 1 == table.groups.size() ? 0 : i + 1;
-  }
+  static std::size_t next(std::size_t i, const Table& table) { return i + 1 == table.count ? 0 : i + 1; }
   static void place(Table& table, const Entry& entry, std::uint64_t tag, const Block* block);
 
   [[nodiscard]] Table& table() const { return *table_.load(std::memory_order_relaxed); }

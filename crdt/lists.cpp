@@ -2,65 +2,60 @@
 #include "crdt/lists.hpp"
 
 #include <algorithm>
-#include <utility>
 
 namespace geolru::crdt {
 
-SlotId StubHeap::meld(SlotArray& slots, SlotId a, SlotId b) {
-  if (a == no_slot) return b;
-  if (b == no_slot) return a;
-  if (slots[b].stamp < slots[a].stamp) std::swap(a, b);
-  const SlotId sibling = slots[a].left;
-  slots[b].right = sibling;
-  slots[b].heap_back = a;
-  if (sibling != no_slot) slots[sibling].heap_back = b;
-  slots[a].left = b;
-  return a;
+void StubHeap::prepare() {
+  if (entries_.size() == entries_.capacity()) entries_.reserve(entries_.size() + entries_.size() / 4 + 16);
 }
 
-SlotId StubHeap::merge_siblings(SlotArray& slots, SlotId first) {
-  // Two passes, without recursion: meld in pairs onto a list, then meld the list from its end.
-  SlotId pairs = no_slot;
-  while (first != no_slot) {
-    const SlotId a = first;
-    const SlotId b = slots[a].right;
-    first = b == no_slot ? no_slot : slots[b].right;
-    slots[a].right = slots[a].heap_back = no_slot;
-    if (b != no_slot) slots[b].right = slots[b].heap_back = no_slot;
-    const SlotId pair = meld(slots, a, b);
-    slots[pair].right = pairs;
-    pairs = pair;
+void StubHeap::put(SlotArray& slots, std::size_t at, Entry entry) {
+  entries_[at] = entry;
+  slots[entry.slot].heap_place = static_cast<std::uint32_t>(at);
+}
+
+/// Puts an entry into a hole or above it.
+void StubHeap::put_up(SlotArray& slots, std::size_t hole, Entry entry) {
+  while (hole > 0) {
+    const std::size_t parent = (hole - 1) / children;
+    if (entries_[parent].stamp() <= entry.stamp()) break;
+    put(slots, hole, entries_[parent]);
+    hole = parent;
   }
-  SlotId root = no_slot;
-  while (pairs != no_slot) {
-    const SlotId next = slots[pairs].right;
-    slots[pairs].right = no_slot;
-    root = meld(slots, root, pairs);
-    pairs = next;
+  put(slots, hole, entry);
+}
+
+/// Puts an entry into a hole or below it.
+void StubHeap::put_down(SlotArray& slots, std::size_t hole, Entry entry) {
+  for (;;) {
+    const std::size_t first = hole * children + 1;
+    if (first >= entries_.size()) break;
+    const auto begin = entries_.begin() + static_cast<std::ptrdiff_t>(first);
+    const auto end = begin + static_cast<std::ptrdiff_t>(std::min(children, entries_.size() - first));
+    const auto oldest = std::ranges::min_element(begin, end, {}, &Entry::stamp);
+    if (entry.stamp() <= oldest->stamp()) break;
+    put(slots, hole, *oldest);
+    hole = static_cast<std::size_t>(oldest - entries_.begin());
   }
-  return root;
+  put(slots, hole, entry);
 }
 
 void StubHeap::push(SlotArray& slots, SlotId id) {
-  slots[id].left = slots[id].right = slots[id].heap_back = no_slot;
-  root_ = meld(slots, root_, id);
-  ++size_;
+  const Entry entry{slots[id].stamp, id};
+  entries_.push_back(entry);
+  put_up(slots, entries_.size() - 1, entry);
 }
 
 void StubHeap::remove(SlotArray& slots, SlotId id) {
-  Slot& slot = slots[id];
-  const SlotId rest = merge_siblings(slots, slot.left);
-  if (id == root_) {
-    root_ = rest;
+  const std::size_t hole = slots[id].heap_place;
+  const Entry last = entries_.back();
+  entries_.pop_back();
+  if (last.slot == id) return;
+  if (hole > 0 && entries_[(hole - 1) / children].stamp() > last.stamp()) {
+    put_up(slots, hole, last);
   } else {
-    Slot& back = slots[slot.heap_back];
-    (back.left == id ? back.left : back.right) = slot.right;
-    if (slot.right != no_slot) slots[slot.right].heap_back = slot.heap_back;
-    root_ = meld(slots, root_, rest);
+    put_down(slots, hole, last);
   }
-  if (root_ != no_slot) slots[root_].heap_back = slots[root_].right = no_slot;
-  slot.left = slot.right = slot.heap_back = no_slot;
-  --size_;
 }
 
 void OriginLog::insert(SlotArray& slots, SlotId id) {

@@ -1,25 +1,45 @@
-// crdt/lists.hpp – two orders that slots are kept in, both intrusive: the heap of stubs by stamp, and the log of an
-// origin's slots by stamp. Serialised by the shard's lock.
+// crdt/lists.hpp – two orders that slots are kept in: the heap of stubs by stamp, and the log of an origin's slots by
+// stamp. Serialised by the shard's lock.
 #pragma once
+
+#include <vector>
 
 #include "crdt/slot.hpp"
 
 namespace geolru::crdt {
 
-/// Stubs, the oldest stamp on top: a pairing heap (Fredman, Sedgewick, Sleator and Tarjan 1986).
+/// Stubs, the oldest stamp on top: a heap in an array, with four children to each (Johnson 1975). No call takes long,
+/// also the first after very many stubs have come, and only its own array is read; of the slots, which lie anywhere, it
+/// only writes to those that move.
 class StubHeap {
  public:
+  /// What `push` needs. Throws std::bad_alloc, changing nothing.
+  void prepare();
   void push(SlotArray& slots, SlotId id);
   void remove(SlotArray& slots, SlotId id);
-  [[nodiscard]] SlotId top() const { return root_; }
-  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] SlotId top() const { return entries_.empty() ? no_slot : entries_.front().slot; }
+  [[nodiscard]] std::size_t size() const { return entries_.size(); }
 
  private:
-  static SlotId meld(SlotArray& slots, SlotId a, SlotId b);
-  static SlotId merge_siblings(SlotArray& slots, SlotId first);
+  static constexpr std::size_t children = 4;
 
-  SlotId root_ = no_slot;
-  std::size_t size_ = 0;
+  struct Entry {
+    explicit Entry(Hlc stamp, SlotId id)
+        : high{static_cast<std::uint32_t>(stamp.raw >> 32)},
+          low{static_cast<std::uint32_t>(stamp.raw)},
+          slot{id} {}
+    [[nodiscard]] std::uint64_t stamp() const { return std::uint64_t{high} << 32 | low; }
+
+    std::uint32_t high;
+    std::uint32_t low;
+    SlotId slot;
+  };
+
+  void put(SlotArray& slots, std::size_t at, Entry entry);
+  void put_up(SlotArray& slots, std::size_t hole, Entry entry);
+  void put_down(SlotArray& slots, std::size_t hole, Entry entry);
+
+  std::vector<Entry> entries_;  // each slot knows where in it
 };
 
 /// The slots of one origin in stamp order, oldest first; and how many of its stubs are packed away.

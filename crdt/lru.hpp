@@ -20,10 +20,11 @@ class Lru {
 
   /// Somebody reads a block. Any thread.
   void note_read(const Block& block) {
-    const std::uint32_t tick = ticks_.load(std::memory_order_relaxed);
-    block.note_use({.tick = tick & tick_mask, .read = true});
-    if (counts_reads_) ticks_.store(tick + 1, std::memory_order_relaxed);
+    note_time(block);
+    if (counts_reads_) ticks_.store(now() + 1, std::memory_order_relaxed);
   }
+  /// The same where reads do not count.
+  void note_time(const Block& block) const { block.note_use({.tick = now() & tick_mask, .read = true}); }
 
   /// What `insert` of this slot needs. Throws std::bad_alloc, changing nothing.
   void prepare(SlotId id);
@@ -74,6 +75,7 @@ class Lru {
   void push(Kind kind, Entry entry);
   void pop(Kind kind);
   void refresh_top(Kind kind, std::uint32_t tick);
+  static void prefetch_next(const std::vector<Entry>& heap, const SlotArray& slots);
   /// The oldest of its kind but `spare`, after at most so many looks.
   [[nodiscard]] SlotId find_oldest(Kind kind, const SlotArray& slots, SlotId spare);
 

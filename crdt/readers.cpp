@@ -60,12 +60,12 @@ void Readers::raise_number_max(unsigned number) {
   }
 }
 
-Readers::Line& Readers::find_line(std::recursive_mutex*& crowd) {
+Readers::Line& Readers::find_line(bool& is_crowded) {
   if (thread_number_ == no_number) thread_number_ = take_number();
   raise_number_max(thread_number_);
   if (thread_number_ < crowded_line) return lines_[thread_number_];
   crowd_mutex_.lock();
-  crowd = &crowd_mutex_;
+  is_crowded = true;
   return lines_[crowded_line];
 }
 
@@ -99,10 +99,11 @@ void Limbo::add(void* what, void (*free)(void*), std::size_t bytes, Readers& rea
   ++next_items_;
   next_bytes_ += bytes;
   if (next_items_ < batch_items && next_bytes_ < batch_bytes) return;
-  batches_.push_back({readers.end_epoch(), next_items_});
+  batches_.push_back({readers.end_epoch(), next_items_, next_bytes_});
+  batched_bytes_ += next_bytes_;
   next_items_ = next_bytes_ = 0;
   free_finished(readers);
-  if (batches_.size() < batches_max) return;
+  if (batches_.size() < batches_max && batched_bytes_ < bytes_max) return;
   readers.look();
   free_finished(readers);
 }
@@ -111,8 +112,10 @@ void Limbo::free_finished(const Readers& readers) {
   const std::uint64_t first_in_use = readers.first_in_use();
   std::size_t items = 0;
   std::size_t batches = 0;
-  for (; batches < batches_.size() && batches_[batches].epoch < first_in_use; ++batches)
+  for (; batches < batches_.size() && batches_[batches].epoch < first_in_use; ++batches) {
     items += batches_[batches].items;
+    batched_bytes_ -= batches_[batches].bytes;
+  }
   if (batches == 0) return;
   free_first(items);
   batches_.erase(batches_.begin(), batches_.begin() + static_cast<std::ptrdiff_t>(batches));

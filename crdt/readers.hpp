@@ -36,9 +36,10 @@ class Readers {
   /// memory of all that goes meanwhile.
   class Guard {
    public:
-    explicit Guard(Readers& readers)
-        : line_{readers.line_of_thread(crowd_)}, outer_{line_.epoch.load(std::memory_order_relaxed)} {
-      if (outer_ != idle) return;
+    explicit Guard(Readers& readers) : readers_{readers}, line_{readers.line_of_thread(is_crowded_)} {
+      is_inner_ = line_.epoch.load(std::memory_order_relaxed) != idle;
+      if (is_inner_) [[unlikely]]
+        return;
       line_.epoch.store(readers.epoch_.load(std::memory_order_acquire), std::memory_order_release);
       // The other half of the fence in look(): either that one sees this line, or we see what was made unreachable
       // before it.
@@ -49,8 +50,10 @@ class Readers {
       }
     }
     ~Guard() {
-      line_.epoch.store(outer_, std::memory_order_release);
-      if (crowd_) crowd_->unlock();
+      if (!is_inner_) [[likely]]
+        line_.epoch.store(idle, std::memory_order_release);
+      if (is_crowded_) [[unlikely]]
+        readers_.crowd_mutex_.unlock();
     }
     Guard(const Guard&) = delete;
     Guard& operator=(const Guard&) = delete;
@@ -61,9 +64,10 @@ class Readers {
     }
 
    private:
-    std::recursive_mutex* crowd_ = nullptr;  // Held, where there is no line for this thread alone.
+    Readers& readers_;
+    bool is_crowded_ = false;  // There is no line for this thread alone: the mutex is held.
     Line& line_;
-    std::uint64_t outer_;  // What the line said before, when this thread was reading already.
+    bool is_inner_;  // This thread was reading already.
   };
 
   /// Ends an epoch and returns it: who begins to read later cannot reach what was made unreachable before this call.
@@ -91,12 +95,13 @@ class Readers {
     return std::min(number_max_.load(std::memory_order_acquire), crowded_line) + 1;
   }
 
-  [[nodiscard]] Line& line_of_thread(std::recursive_mutex*& crowd) {
+  /// Takes the mutex, and says so, if the line is the crowded one.
+  [[nodiscard]] Line& line_of_thread(bool& is_crowded) {
     if (thread_number_ < crowded_line) [[likely]]
       return lines_[thread_number_];
-    return find_line(crowd);
+    return find_line(is_crowded);
   }
-  [[nodiscard]] Line& find_line(std::recursive_mutex*& crowd);
+  [[nodiscard]] Line& find_line(bool& is_crowded);
 
   const FenceAll fence_all_;
   const std::unique_ptr<Line[]> lines_;
@@ -124,12 +129,14 @@ class Limbo {
   struct Batch {
     std::uint64_t epoch;
     std::size_t items;
+    std::size_t bytes;
   };
 
-  // So much makes a batch, and so many of them may wait before the readers are looked at.
+  // So much makes a batch, and so many of them, or so much in all, may wait before the readers are looked at.
   static constexpr std::size_t batch_items = 16;
   static constexpr std::size_t batch_bytes = 16 * 1024;
   static constexpr std::size_t batches_max = 4;
+  static constexpr std::size_t bytes_max = 64 * 1024;
 
   void free_finished(const Readers& readers);
   void free_first(std::size_t count);
@@ -138,6 +145,7 @@ class Limbo {
   std::vector<Batch> batches_;  // and those of the next one.
   std::size_t next_items_ = 0;
   std::size_t next_bytes_ = 0;
+  std::size_t batched_bytes_ = 0;
 };
 
 }  // namespace geolru::crdt

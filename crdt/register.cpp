@@ -6,8 +6,18 @@
 
 namespace geolru::crdt {
 
+namespace {
+
+/// Apart, since it needs registers that a short key spares saving.
+[[gnu::noinline]] std::uint64_t hash_long_key(std::string_view key, std::uint64_t seed) {
+  return XXH3_64bits_withSeed(key.data(), key.size(), seed);
+}
+
+}  // namespace
+
 KeyHash hash_key(std::string_view key, std::uint64_t seed) {
-  const std::uint64_t hash = XXH3_64bits_withSeed(key.data(), key.size(), seed);
+  const std::uint64_t hash =
+      key.size() > 32 ? hash_long_key(key, seed) : XXH3_64bits_withSeed(key.data(), key.size(), seed);
   return KeyHash{hash == 0 ? 1 : hash};
 }
 

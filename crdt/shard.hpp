@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <mutex>
 #include <unordered_map>
 #include <vector>
 
@@ -14,14 +13,15 @@
 #include "crdt/lists.hpp"
 #include "crdt/packed_stubs.hpp"
 #include "crdt/readers.hpp"
+#include "crdt/shard_mutex.hpp"
 #include "crdt/store.hpp"
 #include "crdt/use_order.hpp"
 
 namespace geolru::crdt {
 
-/// What a slot costs besides its block: itself and its share of the index, whose cells take 18 bytes and are two
-/// thirds full.
-inline constexpr std::size_t slot_bytes = sizeof(Slot) + 28;
+/// What a slot costs besides its block: itself; its share of the index, whose cells take 18 bytes and are two thirds
+/// full; and its place among the live ones or the stubs.
+inline constexpr std::size_t slot_bytes = sizeof(Slot) + 28 + 12;
 /// What a packed stub costs, about.
 inline constexpr std::size_t packed_bytes_typical = 24;
 
@@ -50,7 +50,7 @@ class Shard {
   Shard(const Shard&) = delete;
   Shard& operator=(const Shard&) = delete;
 
-  std::mutex mutex;
+  ShardMutex mutex;
 
   // -- Without the lock, by who is one of the readers ------------------------------------------------
 
@@ -129,6 +129,8 @@ class Shard {
   /// Packs old stubs and drops what is over the budget, a stub a step; more steps only if young stubs would exceed
   /// theirs. The highest stamp dropped, zero if none was.
   Hlc trim_stubs(WallMs now, std::size_t steps = steps_per_call);
+  /// Whether `trim_stubs` would find something to do.
+  [[nodiscard]] bool may_trim_stubs(WallMs now) const;
   /// More than their budget.
   [[nodiscard]] bool has_too_many_stubs() const {
     return stub_bytes() > budget_.bytes || stubs() > budget_.count;
@@ -155,8 +157,8 @@ class Shard {
   [[nodiscard]] SlotId slots_end() const { return slots_.end(); }
   [[nodiscard]] bool in_use(SlotId id) const { return slots_.in_use(id); }
   [[nodiscard]] const std::vector<OriginLog>& logs() const { return logs_; }
-  /// A call adds a stub or two, so that a few steps keep up, and some more catch up.
-  static constexpr std::size_t steps_per_call = 16;
+  /// A call adds a stub or two, so that a few steps keep up, and catch up.
+  static constexpr std::size_t steps_per_call = 4;
 
   // -- Inspection ------------------------------------------------------------------------------------
 
@@ -250,6 +252,7 @@ class Shard {
   void set_value(SlotId id, Block* block);
   void drop_value(SlotId id);
   void retire(Block* block);
+  void prefetch_neighbours(const Slot& slot) const;
   void leave_lists(SlotId id);
   void free_slot(SlotId id);
   void retire_log(std::size_t log);

@@ -35,6 +35,12 @@ Hlc Shard::trim_stubs(WallMs now, std::size_t steps) {
   return highest;
 }
 
+bool Shard::may_trim_stubs(WallMs now) const {
+  if (stubs() <= budget_.count && may_pack(now)) return true;
+  const Hlc oldest = oldest_stub();
+  return has_too_many_stubs() && !oldest.is_zero() && oldest.ms() + budget_.age_min <= now;
+}
+
 bool Shard::may_pack(WallMs now) const {
   return budget_.packs && stubs_.top() != no_slot &&
          slots_[stubs_.top()].stamp.ms() + budget_.age_min <= now && packed_.has_room();
@@ -70,6 +76,7 @@ bool Shard::pack_oldest() {
 
 /// Gives a packed stub a slot again.
 SlotId Shard::unpack(const StubRecord& stub) {
+  stubs_.prepare();
   const SlotId id = add_slot(stub.hash);
   const std::vector<Walk*> walks = walks_to_visit(stub);
   fill(id, stub);

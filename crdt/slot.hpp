@@ -27,11 +27,7 @@ struct alignas(64) Slot {
   CoarseMs came_after;               ///< From the write until it, or its value, came.
   Block* block = nullptr;            ///< Owns one reference; null: a stub.
 
-  // Stub: first child, next sibling, and parent or previous sibling in the heap.
-  SlotId left = no_slot;
-  SlotId right = no_slot;
-  SlotId heap_back = no_slot;
-
+  std::uint32_t heap_place = 0;  ///< Stub: where in the heap.
   SlotId log_older = no_slot;
   SlotId log_newer = no_slot;    ///< Also links the free slots.
   std::uint32_t last_event = 0;  ///< Low bits of its newest event in the change ring.

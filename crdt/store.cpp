@@ -74,7 +74,7 @@ Store::Store(const StoreOptions& options, Origin self)
       self_{static_cast<std::uint64_t>(self)} {
   const std::size_t count = options.shards != 0 ? options.shards : shards_for(options);
   const std::size_t events = ring_events_for(options, count);
-  shard_shift_ = 64 - static_cast<unsigned>(std::countr_zero(count));
+  shard_shift_ = 63 - static_cast<unsigned>(std::countr_zero(count));
   for (std::size_t i = 0; i < count; ++i) {
     // Counting reads makes the order exact, and readers take turns at the count.
     shards_.push_back(std::make_unique<Shard>(events, stub_budget_for(options, count), readers_,
@@ -87,22 +87,22 @@ Store::~Store() = default;
 
 BlockRef Store::get(std::string_view key, WallMs wall, bool* revivable) {
   const Readers::Guard reading = begin_reading();
-  return BlockRef::share(find(reading, prepare(reading, key), wall, revivable));
+  return BlockRef::share(find(reading, key, prepare(reading, key), wall, revivable));
 }
 
-const Block* Store::find_locked(const Wanted& wanted, WallMs now, bool* revivable) {
-  Shard& shard = *wanted.shard;
+const Block* Store::find_locked(Shard& shard, std::string_view key, KeyHash hash, WallMs now,
+                                bool* revivable) {
   const std::lock_guard lock{shard.mutex};
-  const SlotId id = shard.find(wanted.hash);
+  const SlotId id = shard.find(hash);
   if (id != no_slot) {
     const Slot& slot = shard.slot(id);
-    if (shard.serves(slot, now) && slot.block->key() == wanted.key) {
+    if (shard.serves(slot, now) && slot.block->key() == key) {
       shard.touch(id);
       return slot.block;
     }
     if (revivable != nullptr) *revivable = shard.may_revive(slot, now);
   } else if (revivable != nullptr) {
-    *revivable = shard.may_revive(shard.known(wanted.hash, no_slot), now);
+    *revivable = shard.may_revive(shard.known(hash, no_slot), now);
   }
   ++shard.misses;
   return nullptr;
@@ -121,8 +121,10 @@ std::optional<Ms> Store::ttl(std::string_view key, WallMs wall) {
 }
 
 Written Store::set(std::string_view key, std::string_view value, Ms ttl, WallMs wall) {
+  const KeyHash key_hash = hash(key);
+  prefetch(key_hash);
   BlockRef block{Block::make(key, value)};  // before the lock: it copies
-  return write(hash(key), std::move(block), ttl, wall);
+  return write(key_hash, std::move(block), ttl, wall);
 }
 
 Written Store::erase(std::string_view key, WallMs wall) {
@@ -133,6 +135,14 @@ Written Store::clear(WallMs wall) {
   const Written written = write(clear_hash, {}, options_.max_ttl, wall);
   spread_clear({written.stamp.hlc, written.stamp.origin});
   return written;
+}
+
+/// Brings what a write looks at first into the cache, while other things are done.
+void Store::prefetch(KeyHash key_hash) {
+  const Readers::Guard reading = begin_reading();
+  const Index::Place place = shards_[shard_of(key_hash)]->place_of(key_hash);
+  place.prefetch();
+  place.prefetch_entries();
 }
 
 Written Store::write(KeyHash key_hash, BlockRef block, Ms ttl, WallMs wall) {
@@ -157,8 +167,9 @@ Written Store::write(KeyHash key_hash, BlockRef block, Ms ttl, WallMs wall) {
 std::optional<Written> Store::finish_load(std::string_view key, std::string_view value, Ms ttl,
                                           const Stamp& begun, WallMs wall) {
   const Hlc as_of = begun.hlc;
-  BlockRef block{Block::make(key, value)};
   const KeyHash key_hash = hash(key);
+  prefetch(key_hash);
+  BlockRef block{Block::make(key, value)};
   const std::size_t index = shard_of(key_hash);
   Written written;
   SlotId id = no_slot;
@@ -275,10 +286,11 @@ void Store::sweep(std::size_t slots, WallMs wall) {
   const std::lock_guard upkeep{upkeep_mutex_};
   // A little of each shard in turn: whoever waits for one gets it meanwhile.
   for (std::size_t done = 0; done < shards_.size() && slots > 0;) {
-    const std::size_t step = std::min(slots, limits::slots_per_hold_max);
+    const std::size_t step = std::min(slots, limits::swept_per_hold_max);
     const Hold shard{*this, sweep_shard_};
-    done = shard->sweep(now, options_.retention(), step) ? done + 1 : 0;
+    const bool is_swept = shard->sweep(now, options_.retention(), step);
     note_floor(shard->trim_stubs(now, step));
+    done = is_swept && !shard->may_trim_stubs(now) ? done + 1 : 0;
     slots -= step;
     sweep_shard_ = (sweep_shard_ + 1) % shards_.size();
   }

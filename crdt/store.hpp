@@ -137,8 +137,8 @@ class Store {
   [[nodiscard]] Wanted prepare(const Readers::Guard& reading, std::string_view key) const;
   /// The value of a key, now the most recently used one; null if there is none that may be served. A hit takes no lock.
   /// On a miss `revivable`, if given, is set to whether a stub was found that might yet get its value back.
-  [[nodiscard]] const Block* find(const Readers::Guard& reading, const Wanted& wanted, WallMs wall,
-                                  bool* revivable = nullptr);
+  [[nodiscard]] const Block* find(const Readers::Guard& reading, std::string_view key, const Wanted& wanted,
+                                  WallMs wall, bool* revivable = nullptr);
   /// The same, to keep.
   [[nodiscard]] BlockRef get(std::string_view key, WallMs wall, bool* revivable = nullptr);
   /// What remains of the life of `key`, or nullopt. Does not touch the LRU order.
@@ -245,9 +245,11 @@ class Store {
   class Hold;
 
   [[nodiscard]] std::size_t shard_of(KeyHash hash) const {
-    return shards_.size() == 1 ? 0 : static_cast<std::uint64_t>(hash) >> shard_shift_;
+    return static_cast<std::uint64_t>(hash) >> 1 >> shard_shift_;
   }
-  [[nodiscard]] static const Block* find_locked(const Wanted& wanted, WallMs now, bool* revivable);
+  [[nodiscard]] static const Block* find_locked(Shard& shard, std::string_view key, KeyHash hash, WallMs now,
+                                                bool* revivable);
+  void prefetch(KeyHash hash);
   Written write(KeyHash hash, BlockRef block, Ms ttl, WallMs wall);
   [[nodiscard]] bool is_outdated(const ApplyRules& rules) const;
   [[nodiscard]] bool over_capacity() const;
@@ -262,7 +264,7 @@ class Store {
   void for_each_in(const AuditRange& range, Visit visit);
 
   StoreOptions options_;
-  unsigned shard_shift_ = 63;
+  unsigned shard_shift_ = 63;  // and one more, so that one shard is not a case of its own
   HybridClock clock_;
   Readers readers_;
   std::vector<std::unique_ptr<Shard>> shards_;

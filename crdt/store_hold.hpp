@@ -37,7 +37,7 @@ class Store::Hold {
  private:
   Store& store_;
   Shard& shard_;
-  std::lock_guard<std::mutex> lock_;
+  std::lock_guard<ShardMutex> lock_;
   std::size_t bytes_;
   std::size_t live_;
 };

@@ -8,7 +8,6 @@
 namespace geolru::crdt {
 
 struct Store::Wanted {
-  std::string_view key;
   KeyHash hash{};
   Shard* shard = nullptr;
   Index::Place place;
@@ -20,17 +19,17 @@ struct Store::Wanted {
 inline Store::Wanted Store::prepare(const Readers::Guard&, std::string_view key) const {
   const KeyHash key_hash = hash(key);
   Shard& shard = *shards_[shard_of(key_hash)];
-  const Wanted wanted{key, key_hash, &shard, shard.place_of(key_hash)};
+  const Wanted wanted{key_hash, &shard, shard.place_of(key_hash)};
   wanted.place.prefetch();
   return wanted;
 }
 
-inline const Block* Store::find(const Readers::Guard& reading, const Wanted& wanted, WallMs wall,
-                                bool* revivable) {
+inline const Block* Store::find(const Readers::Guard& reading, std::string_view key, const Wanted& wanted,
+                                WallMs wall, bool* revivable) {
   const WallMs now = clock_.now(wall);
-  const Block* block = wanted.shard->look_up(wanted.place, wanted.hash, wanted.key, now);
+  const Block* block = wanted.shard->look_up(wanted.place, wanted.hash, key, now);
   if (block == nullptr) [[unlikely]]
-    block = find_locked(wanted, now, revivable);
+    block = find_locked(*wanted.shard, key, wanted.hash, now, revivable);
   if (block != nullptr) reading.count_hit();
   return block;
 }

@@ -13,12 +13,15 @@ namespace geolru::crdt {
 /// All live slots.
 class UseOrder {
  public:
-  UseOrder(Eviction eviction, bool counts_reads) : lru_{counts_reads} {
+  UseOrder(Eviction eviction, bool counts_reads)
+      : lru_{counts_reads}, takes_time_alone_{eviction == Eviction::lru && !counts_reads} {
     if (eviction == Eviction::sieve) sieve_.emplace();
   }
 
   /// Somebody reads a block. Any thread.
   void note_read(const Block& block) {
+    if (takes_time_alone_) [[likely]]
+      return lru_.note_time(block);
     if (sieve_) return block.note_use({.tick = Sieve::visited, .read = true});
     lru_.note_read(block);
   }
@@ -51,6 +54,7 @@ class UseOrder {
  private:
   std::optional<Sieve> sieve_;  // Where it is there, the other is empty.
   Lru lru_;
+  const bool takes_time_alone_;  // One look says what a read has to do.
 };
 
 }  // namespace geolru::crdt

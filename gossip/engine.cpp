@@ -106,6 +106,8 @@ void Engine::sent(Now now, LinkId link, std::size_t bytes) {
 
 void Engine::wake(Now now) { state_->wake(now); }
 
+std::uint64_t Engine::changes_found() const { return state_->changes_found; }
+
 std::optional<Output> Engine::poll() {
   if (state_->outputs.empty()) return std::nullopt;
   Output output = std::move(state_->outputs.front());

@@ -131,6 +131,8 @@ class Engine {
   void sent(Now now, LinkId link, std::size_t bytes);
   /// Timers are due, or the store has changed. Early or repeated calls are harmless.
   void wake(Now now);
+  /// How many changes of the store came since it was looked at before.
+  [[nodiscard]] std::uint64_t changes_found() const;
 
   /// Next effect. Drain to nullopt after every input.
   [[nodiscard]] std::optional<Output> poll();

@@ -246,6 +246,7 @@ struct Engine::State {
   std::uint64_t floors_cache_revision = ~std::uint64_t{0};
 
   std::uint64_t pumped_changes = 0;  // ever made when all links were last pumped
+  std::uint64_t changes_found = 0;   // then, since the time before
   bool pump_due = false;             // some have more to say than that
   bool asking_due = false;           // something was learned that may let this node ask to be caught up
   bool topology_due = false;         // links or members have changed

@@ -148,7 +148,8 @@ void Engine::State::pump_all(Now now) {
   static_cast<void>(store.take_dirty());  // before the pumps look: a write after this asks for a new wake-up
   std::uint64_t changes = 0;
   for (std::size_t shard = 0; shard < store.shard_count(); ++shard) changes += store.head(shard);
-  if (std::exchange(pumped_changes, changes) == changes && !std::exchange(pump_due, false)) return;
+  changes_found = changes - std::exchange(pumped_changes, changes);
+  if (changes_found == 0 && !std::exchange(pump_due, false)) return;
   pump_due = false;
   for (auto& [id, link] : links) pump(now, link);
 }

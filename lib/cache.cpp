@@ -1,4 +1,4 @@
-// lib/cache.cpp – see geolru/cache.hpp.
+// lib/cache.cpp – see geolru/cache.hpp. What reads is in cache_read.cpp.
 #include <geolru/cache.hpp>
 
 #include <algorithm>
@@ -15,12 +15,6 @@ namespace {
 
 namespace limits = crdt::limits;
 
-void check_key(std::string_view key) {
-  if (key.size() <= limits::key_bytes_max) return;
-  throw std::length_error{"geolru: the key has " + std::to_string(key.size()) + " bytes; at most " +
-                          std::to_string(limits::key_bytes_max) + " are allowed"};
-}
-
 void check_value(std::string_view value) {
   if (value.size() <= limits::value_bytes_max) return;
   throw std::length_error{"geolru: the value has " + std::to_string(value.size()) + " bytes; at most " +
@@ -28,6 +22,12 @@ void check_value(std::string_view value) {
 }
 
 }  // namespace
+
+void check_key(std::string_view key) {
+  if (key.size() <= limits::key_bytes_max) return;
+  throw std::length_error{"geolru: the key has " + std::to_string(key.size()) + " bytes; at most " +
+                          std::to_string(limits::key_bytes_max) + " are allowed"};
+}
 
 Cache::Cache(Options options) {
   Setup setup = prepare(options);
@@ -40,45 +40,9 @@ void Cache::close() { impl_->close(); }
 
 // -- Reading -----------------------------------------------------------------------------------------
 
-std::optional<Value> Cache::get(std::string_view key) {
-  bool wanted = false;
-  std::optional<Value> found = impl_->find(key, nullptr, &wanted);
-  if (found) return found;
-  if (!impl_->loader) {
-    if (wanted) impl_->fetch_in_background(key);
-    return found;
-  }
-  check_key(key);
-  found = impl_->load(key, LoaderRef::to(impl_->loader), impl_->default_ttl, nullptr);
-  return found;
-}
-
-std::vector<std::optional<Value>> Cache::get_many(std::span<const std::string_view> keys) {
-  std::vector<std::optional<Value>> values;
-  values.reserve(keys.size());
-  while (values.size() < keys.size()) {
-    const std::size_t begin = values.size();
-    const auto batch = keys.subspan(begin, std::min(keys.size() - begin, Impl::batch_keys_max));
-    Impl::BatchBits wanted;
-    impl_->find_batch(batch, values, wanted);
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      std::optional<Value>& value = values[begin + i];
-      if (value) continue;
-      if (impl_->loader) {
-        check_key(batch[i]);
-        value = impl_->load(batch[i], LoaderRef::to(impl_->loader), impl_->default_ttl, nullptr);
-      } else if (wanted[i]) {
-        impl_->fetch_in_background(batch[i]);
-      }
-    }
-  }
-  return values;
-}
-
 std::optional<Value> Cache::load(std::string_view key, LoaderRef loader, const SetOptions& options,
                                  const Value* rejected) {
   const crdt::Ms ttl = impl_->ttl_of(options);
-  check_key(key);
   if (!rejected) {
     if (std::optional<Value> found = impl_->find(key, nullptr)) return found;
   }

@@ -1,16 +1,12 @@
 // lib/cache_impl.cpp – see cache_impl.hpp: loading, waiting and closing.
 #include "lib/cache_impl.hpp"
 
-#include <time.h>
-
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <stdexcept>
 #include <utility>
 
 #include "crdt/limits.hpp"
-#include "crdt/store_read.hpp"
 
 namespace geolru {
 namespace {
@@ -25,17 +21,6 @@ constexpr crdt::Ms flush_for{1'000};
 /// Without a loop the writers reclaim what has expired: every so many writes, so many slots.
 constexpr std::uint32_t writes_per_sweep = 16;
 constexpr std::size_t slots_per_sweep = 64;
-
-/// The wall clock to a few milliseconds, at a fraction of the cost: good enough for telling what has expired.
-crdt::WallMs coarse_wall() {
-#ifdef CLOCK_REALTIME_COARSE
-  timespec now{};
-  if (clock_gettime(CLOCK_REALTIME_COARSE, &now) == 0) {
-    return crdt::WallMs{crdt::Ms{std::int64_t{now.tv_sec} * 1'000 + now.tv_nsec / 1'000'000}};
-  }
-#endif
-  return gossip::wall_now();
-}
 
 }  // namespace
 
@@ -76,34 +61,9 @@ WriteToken Cache::Impl::wrote(const crdt::Written& written) {
 
 // -- Loading -----------------------------------------------------------------------------------------
 
-std::optional<Value> Cache::Impl::find(std::string_view key, const Value* rejected, bool* wanted) {
-  const auto reading = store.begin_reading();
-  const auto prepared = store.prepare(reading, key);
-  const crdt::Block* block = store.find(reading, prepared, coarse_wall(), wanted);
-  if (block == nullptr || (rejected && block->value() == rejected->view())) return std::nullopt;
-  return std::optional<Value>{std::in_place, *block};
-}
-
-void Cache::Impl::find_batch(std::span<const std::string_view> keys,
-                             std::vector<std::optional<Value>>& values, BatchBits& wanted) {
-  std::array<crdt::Store::Wanted, batch_keys_max> prepared;
-  const auto reading = store.begin_reading();
-  for (std::size_t i = 0; i < keys.size(); ++i) prepared[i] = store.prepare(reading, keys[i]);
-  for (std::size_t i = 0; i < keys.size(); ++i) prepared[i].prepare_block();
-  const crdt::WallMs wall = coarse_wall();
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    bool is_wanted = false;
-    if (const crdt::Block* block = store.find(reading, prepared[i], wall, &is_wanted)) {
-      values.emplace_back(std::in_place, *block);
-    } else {
-      values.emplace_back();
-    }
-    wanted[i] = is_wanted;
-  }
-}
-
 std::optional<Value> Cache::Impl::load(std::string_view key, LoaderRef from, crdt::Ms ttl,
                                        const Value* rejected) {
+  check_key(key);
   const auto [flight, leads] = flights.board(key);
   if (!leads) {
     Counters::count(counters.loads_shared);
@@ -139,9 +99,11 @@ std::optional<Value> Cache::Impl::run(std::string_view key, LoaderRef from, crdt
     wrote(*written);
     // What was stored can be shared, unless a later write has already replaced it.
     const std::optional<crdt::Outgoing> held = store.peek(store.hash(key));
-    if (held && held->meta.stamp == written->stamp && held->block) return Value{*held->block};
+    if (held && held->meta.stamp == written->stamp && held->block)
+      return Value{*held->block, held->block->value()};
   }
-  return Value{*crdt::BlockRef{crdt::Block::make({}, *loaded)}};
+  const crdt::BlockRef block{crdt::Block::make({}, *loaded)};
+  return Value{*block, block->value()};
 } catch (...) {
   Counters::count(counters.loads_failed);
   throw;

@@ -34,17 +34,22 @@ struct Counters {
 /// 16 digits.
 [[nodiscard]] std::string to_hexadecimal(crdt::Origin origin);
 
+/// Throws std::length_error.
+void check_key(std::string_view key);
+
 struct Cache::Impl {
   explicit Impl(Setup&& setup, Options&& options);
 
-  /// The value held, unless it is what the caller found to be useless. Sets `wanted` where others may have one.
-  [[nodiscard]] std::optional<Value> find(std::string_view key, const Value* rejected,
-                                          bool* wanted = nullptr);
+  /// The value held, unless it is what the caller found to be useless.
+  [[nodiscard]] std::optional<Value> find(std::string_view key, const Value* rejected);
   /// Appends the values of up to `batch_keys_max` keys. Notes which of them others may have.
   static constexpr std::size_t batch_keys_max = 16;
   using BatchBits = std::bitset<batch_keys_max>;
   void find_batch(std::span<const std::string_view> keys, std::vector<std::optional<Value>>& values,
                   BatchBits& wanted);
+  /// What a look-up returns that found nothing, and whether others may have it.
+  [[nodiscard]] std::optional<Value> miss(std::string_view key, bool wanted);
+  /// Throws std::length_error as well.
   [[nodiscard]] std::optional<Value> load(std::string_view key, LoaderRef loader, crdt::Ms ttl,
                                           const Value* rejected);
   [[nodiscard]] std::optional<Value> run(std::string_view key, LoaderRef loader, crdt::Ms ttl);

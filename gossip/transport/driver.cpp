@@ -1,6 +1,7 @@
 #include "gossip/transport/driver.hpp"
 
 #include <algorithm>
+#include <thread>
 #include <utility>
 
 #include "gossip/address.hpp"
@@ -150,6 +151,7 @@ void Driver::log(Severity severity, const std::string& text) noexcept {
 
 void Driver::turn() noexcept {
   ++turns_;
+  if (std::exchange(busy_, false)) std::this_thread::sleep_for(busy_pause);
   const auto now = clocks();
   if (std::exchange(failed_, false)) guarded([this] { drop_all("out of memory"); });
   guarded([&] { do_turn(now); });
@@ -188,6 +190,7 @@ void Driver::tell_what_is_due(Now now) {
   if (!woken && now.steady < deadline_) return;
   if (!to_fetch.empty()) engine_->fetch(clocks(), to_fetch);
   engine_->wake(clocks());
+  busy_ = engine_->changes_found() >= busy_writes;
   collect();
 }
 

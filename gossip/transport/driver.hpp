@@ -127,6 +127,7 @@ class Driver final : private ConnectionOwner {
   std::vector<char> read_buffer_ = std::vector<char>(read_buffer_bytes);
   std::uint64_t turns_ = 0;
   bool progressed_ = false;  // frames were received in this turn
+  bool busy_ = false;        // many writes were found in the last turn
   bool parting_ = false;     // the engine is gone; the last links are being delivered
   bool failed_ = false;      // memory ran out somewhere: links may have lost bytes
 };

@@ -57,6 +57,20 @@ struct Pair {
   }
 };
 
+TEST_CASE("block: it has its key and no other, whichever byte of it differs", "[index]") {
+  for (std::size_t size = 0; size <= 70; ++size) {
+    const std::string key(size, 'k');
+    const BlockRef block{Block::make(key, "value")};
+    CHECK(block->has_key(key));
+    CHECK_FALSE(block->has_key(key + 'k'));
+    for (std::size_t at = 0; at < size; ++at) {
+      std::string other = key;
+      other[at] = 'j';
+      CHECK_FALSE(block->has_key(other));
+    }
+  }
+}
+
 TEST_CASE("index: erasing in any order from one run of probes loses nobody", "[index]") {
   // A new table has two groups of eight, and takes twelve: those at home in the second flow over into the first.
   const std::vector<std::vector<std::uint64_t>> runs{{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0},

@@ -44,11 +44,29 @@ TEST_CASE("readers: one that comes later holds nothing back", "[readers]") {
   bool is_freed = false;
   int others = 0;
   Limbo limbo;
-  limbo.add(&is_freed, free_flag, 1 << 20, readers);  // a batch of its own, whose epoch has ended
+  limbo.add(&is_freed, free_flag, 16 * 1024, readers);  // a batch of its own, whose epoch has ended
   const Readers::Guard reading{readers};
   churn(limbo, readers, others);
   REQUIRE(is_freed);
   REQUIRE(others == 0);
+}
+
+TEST_CASE("readers: what takes up much memory is freed as soon as nobody reads", "[readers]") {
+  Readers readers;
+  Limbo limbo;
+  bool is_freed = false;
+  limbo.add(&is_freed, free_flag, 64 * 1024, readers);
+  REQUIRE(is_freed);
+  bool is_read_freed = false;
+  {
+    const Readers::Guard reading{readers};
+    limbo.add(&is_read_freed, free_flag, 64 * 1024, readers);
+    REQUIRE_FALSE(is_read_freed);
+  }
+  bool is_next_freed = false;
+  limbo.add(&is_next_freed, free_flag, 16 * 1024, readers);  // a batch of its own
+  REQUIRE(is_read_freed);
+  REQUIRE(is_next_freed);
 }
 
 TEST_CASE("readers: a thread that ends may still read", "[readers]") {

@@ -12,7 +12,7 @@ constexpr Origin east{1};
 constexpr Ms ttl{3'600'000};
 
 /// What one slot of the store costs besides its block.
-constexpr std::size_t slot_cost = 92;
+constexpr std::size_t slot_cost = 104;
 
 TEST_CASE("capacity: with one shard, entries leave in exact LRU order", "[store]") {
   for (std::uint64_t seed = 0; seed < 20; ++seed) {

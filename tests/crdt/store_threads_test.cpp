@@ -86,7 +86,7 @@ TEST_CASE("threads: readers see only what was written, and the totals stay exact
   std::size_t bytes = 0;
   std::size_t live = 0;
   store.for_each([&](const Outgoing& slot) {
-    bytes += 92 + (slot.block ? slot.block->footprint() : 0);
+    bytes += 104 + (slot.block ? slot.block->footprint() : 0);
     live += bool{slot.block};
   });
   const std::size_t rings = Store{store.options(), Origin{7}}.stats().bytes;

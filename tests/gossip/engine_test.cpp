@@ -33,6 +33,18 @@ TEST_CASE("engine: early and repeated wake-ups do nothing", "[engine]") {
   CHECK(a.engine->deadline() == deadline);
 }
 
+TEST_CASE("engine: it tells how many changes a wake-up found", "[engine]") {
+  Wires wires;
+  auto& a = wires.add();
+  const auto wake = [&] { wires.act(a, [](Engine& engine, Now now) { engine.wake(now); }); };
+  wake();
+  for (int i = 0; i < 5; ++i) (void)a.store->set("key " + std::to_string(i), "v", hour, wires.wall(a));
+  wake();
+  CHECK(a.engine->changes_found() == 5);
+  wake();
+  CHECK(a.engine->changes_found() == 0);
+}
+
 TEST_CASE("engine: links that the driver speaks of too late are ignored", "[engine]") {
   Wires wires;
   auto& a = wires.add();

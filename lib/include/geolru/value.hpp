@@ -7,6 +7,7 @@
 #include <cstring>
 #include <span>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include <geolru/export.hpp>
@@ -24,8 +25,16 @@ class GEOLRU_API Value {
  public:
   /// No bytes.
   Value() noexcept {}  // NOLINT(modernize-use-equals-default): which would clear all of it
-  /// For the library: what a block holds, which somebody else keeps alive meanwhile.
-  explicit Value(const crdt::Block& block);
+  /// For the library: the bytes that a block holds, which somebody else keeps alive meanwhile.
+  Value(const crdt::Block& block, std::string_view bytes) : size_{static_cast<std::uint32_t>(bytes.size())} {
+    if (size_ <= copied_max) {
+      copy(copied_, bytes.data(), size_);
+    } else {
+      block_ = &block;
+      shared_ = bytes.data();
+      retain();
+    }
+  }
   Value(const Value& other) : block_{other.block_}, size_{other.size_} {
     take_bytes(other);
     if (block_) retain();
@@ -61,7 +70,7 @@ class GEOLRU_API Value {
   [[nodiscard]] std::size_t size() const { return size_; }
 
  private:
-  static constexpr std::size_t copied_max = 112;
+  static constexpr std::size_t copied_max = 64 + 48;
 
   void retain() const;
   void release() const;
@@ -69,7 +78,30 @@ class GEOLRU_API Value {
     if (block_) {
       shared_ = other.shared_;
     } else {
-      std::memcpy(copied_, other.copied_, size_);
+      copy(copied_, other.copied_, size_);
+    }
+  }
+
+  /// Copies up to `copied_max` bytes in pieces of fixed sizes, which overlap. Of a memcpy of few bytes, but not how
+  /// many, GCC makes a string instruction, which takes longer than all the rest of a look-up.
+  static void copy(char* to, const char* from, std::size_t size) {
+    const auto both_ends = [=](auto piece) {
+      std::memcpy(to, from, piece);
+      std::memcpy(to + size - piece, from + size - piece, piece);
+    };
+    if (size > 64) {
+      std::memcpy(to, from, 64);
+      std::memcpy(to + size - 48, from + size - 48, 48);
+    } else if (size > 32) {
+      both_ends(std::integral_constant<std::size_t, 32>{});
+    } else if (size >= 16) {
+      both_ends(std::integral_constant<std::size_t, 16>{});
+    } else if (size >= 8) {
+      both_ends(std::integral_constant<std::size_t, 8>{});
+    } else if (size >= 4) {
+      both_ends(std::integral_constant<std::size_t, 4>{});
+    } else {
+      for (std::size_t i = 0; i < size; ++i) to[i] = from[i];
     }
   }
 

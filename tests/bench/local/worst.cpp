@@ -44,6 +44,27 @@ void print(const char* what, const Stopwatch& watch, const char* end) {
 
 std::int64_t in(milliseconds time) { return steady_ns() + time.count() * 1'000'000; }
 
+/// Calls that do nothing, on two threads at once: what is slow about them is the machine.
+Stopwatch do_nothing(milliseconds time) {
+  const std::int64_t end = in(time);
+  const auto loop = [end](Stopwatch& watch) {
+    while (steady_ns() < end) {
+      watch.time([] {
+        for (const std::int64_t until = steady_ns() + 1'000; steady_ns() < until;) {
+        }
+      });
+    }
+  };
+  std::thread beside{[&] {
+    Stopwatch other;
+    loop(other);
+  }};
+  Stopwatch watch;
+  loop(watch);
+  beside.join();
+  return watch;
+}
+
 }  // namespace
 
 void measure_stubs(std::size_t entries, std::size_t seconds) {
@@ -100,6 +121,7 @@ void measure_expiry(std::size_t entries) {
     if (reclaimed != 0 && now > std::max(reclaimed, end + 1'000'000'000)) break;
   }
   std::printf("{\"reclaimed_after_ms\": %.0f, ", static_cast<double>(reclaimed - end) / 1e6);
+  print("nothing", do_nothing(milliseconds{2'000}), ", ");
   print("quiet_gets", quiet_gets, ", ");
   print("quiet_sets", quiet_sets, ", ");
   print("gets", gets, ", ");

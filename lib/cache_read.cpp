@@ -1,0 +1,89 @@
+// lib/cache_read.cpp – the way of a hit, in one piece for the compiler.
+#include <time.h>
+
+#include <algorithm>
+#include <array>
+
+#include <geolru/cache.hpp>
+
+#include "crdt/store_read.hpp"
+#include "lib/cache_impl.hpp"
+
+namespace geolru {
+namespace {
+
+/// The wall clock to a few milliseconds, at a fraction of the cost: good enough for telling what has expired.
+crdt::WallMs coarse_wall() {
+#ifdef CLOCK_REALTIME_COARSE
+  timespec now;
+  if (clock_gettime(CLOCK_REALTIME_COARSE, &now) == 0) [[likely]] {
+    return crdt::WallMs{
+        crdt::Ms{std::int64_t{now.tv_sec} * 1'000 + static_cast<std::uint32_t>(now.tv_nsec) / 1'000'000}};
+  }
+#endif
+  return gossip::wall_now();
+}
+
+}  // namespace
+
+std::optional<Value> Cache::Impl::find(std::string_view key, const Value* rejected) {
+  const auto reading = store.begin_reading();
+  const crdt::Block* block = store.find(reading, key, store.prepare(reading, key), coarse_wall());
+  if (block == nullptr || (rejected && block->value() == rejected->view())) return std::nullopt;
+  return std::optional<Value>{std::in_place, *block, block->value()};
+}
+
+void Cache::Impl::find_batch(std::span<const std::string_view> keys,
+                             std::vector<std::optional<Value>>& values, BatchBits& wanted) {
+  std::array<crdt::Store::Wanted, batch_keys_max> prepared;
+  const auto reading = store.begin_reading();
+  for (std::size_t i = 0; i < keys.size(); ++i) prepared[i] = store.prepare(reading, keys[i]);
+  for (std::size_t i = 0; i < keys.size(); ++i) prepared[i].prepare_block();
+  const crdt::WallMs wall = coarse_wall();
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    bool is_wanted = false;
+    if (const crdt::Block* block = store.find(reading, keys[i], prepared[i], wall, &is_wanted)) {
+      values.emplace_back(std::in_place, *block, block->value());
+    } else {
+      values.emplace_back();
+    }
+    wanted[i] = is_wanted;
+  }
+}
+
+std::optional<Value> Cache::Impl::miss(std::string_view key, bool wanted) {
+  if (loader) return load(key, LoaderRef::to(loader), default_ttl, nullptr);
+  if (wanted) fetch_in_background(key);
+  return std::nullopt;
+}
+
+std::optional<Value> Cache::get(std::string_view key) {
+  bool wanted = false;
+  {
+    crdt::Store& store = impl_->store;
+    const auto reading = store.begin_reading();
+    const auto prepared = store.prepare(reading, key);
+    const crdt::Block* block = store.find(reading, key, prepared, coarse_wall(), &wanted);
+    if (block != nullptr) [[likely]]
+      return std::optional<Value>{std::in_place, *block, block->value()};
+  }
+  return impl_->miss(key, wanted);
+}
+
+std::vector<std::optional<Value>> Cache::get_many(std::span<const std::string_view> keys) {
+  std::vector<std::optional<Value>> values;
+  values.reserve(keys.size());
+  while (values.size() < keys.size()) {
+    const std::size_t begin = values.size();
+    const auto batch = keys.subspan(begin, std::min(keys.size() - begin, Impl::batch_keys_max));
+    Impl::BatchBits wanted;
+    impl_->find_batch(batch, values, wanted);
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      std::optional<Value>& value = values[begin + i];
+      if (!value) value = impl_->miss(batch[i], wanted[i]);
+    }
+  }
+  return values;
+}
+
+}  // namespace geolru
