@@ -5,12 +5,12 @@ import subprocess
 
 from rows import Aim, Row
 
-OURS, NODE = "geolru", "geolru-node"
+OURS, NODE, SIEVE = "geolru", "geolru-node", "with Eviction::sieve"
 PEERS = ("LevelDB", "RocksDB-LRU", "RocksDB-HyperClock", "TBB", "textbook")
 LIMIT, BATCH_LIMIT, FLAT_LRU = "limit", "limit-batch", "flat-LRU"
 ORDERS = ("zipf", "uniform")
 SIZES = (100, 1024)
-SPEEDS = ("get", "get_many", "set", "mix_95_5", "mix_50_50")
+SPEEDS = ("get", "get_many", "set", "set_many", "mix_95_5", "mix_50_50")
 BURSTS_KIB = (64, 256, 1024)
 
 
@@ -94,6 +94,7 @@ class Local:
             measure = f"hits/{got['trace']}/{got['one_of']}"
             samples.add(measure, OURS, got["geolru"] * 100)
             samples.add(measure, "exact LRU", got["lru"] * 100)
+            samples.add(measure, SIEVE, got["sieve"] * 100)
 
 
 def best_peer(samples, measure, peers=PEERS):
@@ -163,6 +164,9 @@ def write_rows(samples, order, size):
         if samples.has(read, OURS):
             compared["aims"] = [Aim("≤ 2 × get hit", samples.ratio(over, OURS, read, OURS), 2)]
         yield Row(f"set that overwrites, {what}", "ns", samples.of(over, OURS), **compared)
+    many = name("set_many", order, size)
+    if samples.has(many, OURS):
+        yield Row(f"set_many of 16 that overwrite, per key, {what}", "ns", samples.of(many, OURS))
 
 
 def memory_rows(samples):
@@ -187,6 +191,7 @@ def trace_rows(samples):
         here, lru = samples.median(measure, OURS), samples.median(measure, "exact LRU")
         yield Row(f"{trace}, {100 / int(one_of):g} % of the keys", "%", samples.of(measure, OURS), peer="exact LRU",
                   peer_value=lru, aims=[Aim("at most 0.5 points less", lru - here, 0.5, unit="points")])
+        yield Row(f"the same, {SIEVE}", "%", samples.of(measure, SIEVE), peer="exact LRU", peer_value=lru)
 
 
 def worst_rows(samples):

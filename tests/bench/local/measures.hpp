@@ -235,6 +235,22 @@ void overwrite(benchmark::State& state, Stream stream) {
   }
 }
 
+/// An iteration is one key, so that it compares with `overwrite`.
+template <Readable C>
+void set_many(benchmark::State& state, Stream stream) {
+  const std::size_t thread = static_cast<std::size_t>(state.thread_index());
+  const Requests& requests = workload->requests(stream, thread);
+  Cursor& cursor = workload->cursor(stream, thread);
+  C& cache = *Held<C>::cache;
+  std::array<std::pair<std::string_view, std::string_view>, batch_keys> entries;
+  while (state.KeepRunningBatch(batch_keys)) {
+    const std::size_t at = cursor.advance(batch_keys, requests.size());
+    for (std::size_t i = 0; i < batch_keys; ++i)
+      entries[i] = {requests.keys[at + i], workload->values[requests.numbers[at + i]]};
+    cache.set_many(entries);
+  }
+}
+
 /// Registers `loop` for one thread and, if the cache may be shared, two.
 template <Readable C, bool tight, typename Loop>
 void register_loop(const std::string& name, bool zipf, Loop loop, std::size_t threads) {
@@ -257,6 +273,7 @@ void register_speed(const Plan& plan) {
     register_loop<C, false>("get", zipf, get_hit<C>, threads);
     register_loop<C, false>("get_many", zipf, get_many<C>, 1);
     if constexpr (C::writes) register_loop<C, false>("set", zipf, overwrite<C>, 1);
+    if constexpr (BatchWritten<C>) register_loop<C, false>("set_many", zipf, set_many<C>, 1);
   }
   if constexpr (C::evicts) {
     const auto one_in_20 = [](benchmark::State& state, Stream stream) { mix<C>(state, stream, 20); };

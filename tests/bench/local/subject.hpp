@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace geolru::bench {
@@ -37,6 +38,13 @@ concept Readable = std::constructible_from<C, const Room&> &&
 template <typename C>
 concept Batched = requires(C& cache, std::span<const std::string_view> keys, char* out, std::size_t stride) {
   { cache.get_many(keys, out, stride) } -> std::same_as<std::size_t>;
+};
+
+/// Sets several keys at a time.
+template <typename C>
+concept BatchWritten = requires(C& cache,
+                                std::span<const std::pair<std::string_view, std::string_view>> entries) {
+  cache.set_many(entries);
 };
 
 /// What is to be measured, of whatever subject.

@@ -18,6 +18,9 @@ class Geolru {
 
   std::size_t get(std::string_view key, char* out) { return read(cache_.get(key), out); }
   void set(std::string_view key, std::string_view value) { cache_.set(key, value); }
+  void set_many(std::span<const std::pair<std::string_view, std::string_view>> entries) {
+    cache_.set_many(entries);
+  }
 
   std::size_t get_many(std::span<const std::string_view> keys, char* out, std::size_t stride) {
     return many(cache_, keys, out, stride);

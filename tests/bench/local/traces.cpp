@@ -32,8 +32,10 @@ std::size_t hits_of_exact_lru(const sim::Trace& trace, std::size_t entries) {
   return hits;
 }
 
-std::size_t hits_of_cache(const sim::Trace& trace, std::size_t entries) {
-  Cache cache{{.capacity_bytes = entries * 1024 + (std::size_t{64} << 20), .capacity_entries = entries}};
+std::size_t hits_of_cache(const sim::Trace& trace, std::size_t entries, Eviction eviction) {
+  Cache cache{{.capacity_bytes = entries * 1024 + (std::size_t{64} << 20),
+               .capacity_entries = entries,
+               .eviction = eviction}};
   std::size_t hits = 0;
   for (const sim::Request& request : trace.requests) {
     const std::string& key = trace.keys[request.key];
@@ -56,10 +58,13 @@ void measure_traces(const std::vector<std::string>& files) {
     const auto requests = static_cast<double>(trace.requests.size());
     for (const std::size_t one_of : {1'000, 100, 10}) {
       const std::size_t entries = std::max<std::size_t>(1, trace.keys.size() / one_of);
-      std::printf("%s{\"trace\": \"%s\", \"one_of\": %zu, \"entries\": %zu, \"geolru\": %.6f, \"lru\": %.6f}",
-                  comma, std::filesystem::path{file}.stem().stem().c_str(), one_of, entries,
-                  static_cast<double>(hits_of_cache(trace, entries)) / requests,
-                  static_cast<double>(hits_of_exact_lru(trace, entries)) / requests);
+      const auto ratio = [&](std::size_t hits) { return static_cast<double>(hits) / requests; };
+      std::printf("%s{\"trace\": \"%s\", \"one_of\": %zu, \"entries\": %zu, ", comma,
+                  std::filesystem::path{file}.stem().stem().c_str(), one_of, entries);
+      std::printf("\"geolru\": %.6f, \"sieve\": %.6f, \"lru\": %.6f}",
+                  ratio(hits_of_cache(trace, entries, Eviction::lru)),
+                  ratio(hits_of_cache(trace, entries, Eviction::sieve)),
+                  ratio(hits_of_exact_lru(trace, entries)));
       comma = ", ";
     }
   }
