@@ -5,10 +5,6 @@
 
 namespace geolru::crdt {
 
-void StubHeap::prepare() {
-  if (entries_.size() == entries_.capacity()) entries_.reserve(entries_.size() + entries_.size() / 4 + 16);
-}
-
 void StubHeap::put(SlotArray& slots, std::size_t at, Entry entry) {
   entries_[at] = entry;
   slots[entry.slot].heap_place = static_cast<std::uint32_t>(at);

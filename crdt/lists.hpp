@@ -14,7 +14,7 @@ namespace geolru::crdt {
 class StubHeap {
  public:
   /// What `push` needs. Throws std::bad_alloc, changing nothing.
-  void prepare();
+  void prepare() { reserve_one(entries_); }
   void push(SlotArray& slots, SlotId id);
   void remove(SlotArray& slots, SlotId id);
   [[nodiscard]] SlotId top() const { return entries_.empty() ? no_slot : entries_.front().slot; }

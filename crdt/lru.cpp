@@ -25,20 +25,15 @@ void Lru::replace(const Block& old, const Block& block) {
 
 void Lru::prepare(SlotId id) {
   if (id >= is_in_.size()) is_in_.resize(id + 1);
-  reserve(read);
-  reserve(unread);
-}
-
-void Lru::reserve(Kind kind) {
-  auto& heap = heaps_[kind];
-  if (heap.size() == heap.capacity()) heap.reserve(heap.size() + heap.size() / 4 + 16);
+  reserve_one(heaps_[read]);
+  reserve_one(heaps_[unread]);
 }
 
 void Lru::push(Kind kind, Entry entry) {
   const auto bit = static_cast<std::uint8_t>(1 << kind);
   if (is_in_[entry.slot] & bit) return;  // with an earlier time, which will do
   auto& heap = heaps_[kind];
-  reserve(kind);
+  reserve_one(heap);
   heap.push_back(entry);
   is_in_[entry.slot] |= bit;
   // Mostly the newest of all, and in its place already.

@@ -71,7 +71,6 @@ class Lru {
   std::uint32_t tick();
   /// Since ticks wrap round.
   [[nodiscard]] std::uint32_t age(std::uint32_t tick) const { return (now() - tick) & tick_mask; }
-  void reserve(Kind kind);
   void push(Kind kind, Entry entry);
   void pop(Kind kind);
   void refresh_top(Kind kind, std::uint32_t tick);

@@ -257,6 +257,8 @@ class Shard {
   void free_slot(SlotId id);
   void retire_log(std::size_t log);
   [[nodiscard]] std::size_t stub_bytes() const { return stubs_.size() * slot_bytes + packed_.bytes(); }
+  /// Old enough to be packed or dropped.
+  [[nodiscard]] bool is_of_age(Hlc stub, WallMs now) const { return stub.ms() + budget_.age_min <= now; }
   [[nodiscard]] bool may_pack(WallMs now) const;
   bool pack_oldest();
   SlotId unpack(const StubRecord& stub);

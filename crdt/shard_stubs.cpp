@@ -25,10 +25,10 @@ Hlc Shard::trim_stubs(WallMs now, std::size_t steps) {
     const bool is_over = has_too_many_stubs();
     const bool presses = is_over && stub_bytes() > budget_.bytes_hard;
     if (step >= steps && !presses) break;
-    if (stubs() <= budget_.count && may_pack(now) && pack_oldest()) continue;
+    if (may_pack(now) && pack_oldest()) continue;
     if (!is_over) break;
     const Hlc oldest = oldest_stub();
-    if (oldest.is_zero() || (oldest.ms() + budget_.age_min > now && !presses)) break;
+    if (oldest.is_zero() || !(is_of_age(oldest, now) || presses)) break;
     drop_oldest_stub();
     highest = std::max(highest, oldest);
   }
@@ -36,14 +36,15 @@ Hlc Shard::trim_stubs(WallMs now, std::size_t steps) {
 }
 
 bool Shard::may_trim_stubs(WallMs now) const {
-  if (stubs() <= budget_.count && may_pack(now)) return true;
+  if (may_pack(now)) return true;
+  if (!has_too_many_stubs()) return false;
   const Hlc oldest = oldest_stub();
-  return has_too_many_stubs() && !oldest.is_zero() && oldest.ms() + budget_.age_min <= now;
+  return !oldest.is_zero() && is_of_age(oldest, now);
 }
 
 bool Shard::may_pack(WallMs now) const {
-  return budget_.packs && stubs_.top() != no_slot &&
-         slots_[stubs_.top()].stamp.ms() + budget_.age_min <= now && packed_.has_room();
+  return budget_.packs && stubs() <= budget_.count && stubs_.top() != no_slot &&
+         is_of_age(slots_[stubs_.top()].stamp, now) && packed_.has_room();
 }
 
 /// Packs the oldest stub that has a slot. False if there is no memory for it, or links may have to be told of so many

@@ -6,7 +6,7 @@ namespace geolru::crdt {
 void Sieve::prepare(SlotId id) {
   if (id >= places_.size()) places_.resize(id + 1);
   if (queue_.size() >= 2 * size_ + 64) compact();
-  if (queue_.size() == queue_.capacity()) queue_.reserve(queue_.size() + queue_.size() / 4 + 16);
+  reserve_one(queue_);
 }
 
 void Sieve::insert(SlotId id, const Block& block) {

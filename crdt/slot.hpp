@@ -37,6 +37,13 @@ struct alignas(64) Slot {
 };
 static_assert(sizeof(Slot) == 64, "a look-up touches one line of the slot array");
 
+/// Room for one more of what there are about as many of as slots: it grows in smaller steps than a vector would by
+/// itself. Throws std::bad_alloc, changing nothing.
+template <typename T>
+void reserve_one(std::vector<T>& all) {
+  if (all.size() == all.capacity()) all.reserve(all.size() + all.size() / 4 + 16);
+}
+
 /// Slots by id, in chunks, so that growing moves nothing and ids stay small.
 class SlotArray {
  public:

@@ -121,8 +121,7 @@ std::optional<Ms> Store::ttl(std::string_view key, WallMs wall) {
 }
 
 Written Store::set(std::string_view key, std::string_view value, Ms ttl, WallMs wall) {
-  const KeyHash key_hash = hash(key);
-  prefetch(key_hash);
+  const KeyHash key_hash = prepare_write(key);
   BlockRef block{Block::make(key, value)};  // before the lock: it copies
   return write(key_hash, std::move(block), ttl, wall);
 }
@@ -137,12 +136,12 @@ Written Store::clear(WallMs wall) {
   return written;
 }
 
-/// Brings what a write looks at first into the cache, while other things are done.
-void Store::prefetch(KeyHash key_hash) {
+/// The hash of a key that is about to be written; what that looks at first is on its way into the cache.
+KeyHash Store::prepare_write(std::string_view key) {
   const Readers::Guard reading = begin_reading();
-  const Index::Place place = shards_[shard_of(key_hash)]->place_of(key_hash);
-  place.prefetch();
-  place.prefetch_entries();
+  const Wanted wanted = prepare(reading, key);
+  wanted.place.prefetch_entries();
+  return wanted.hash;
 }
 
 Written Store::write(KeyHash key_hash, BlockRef block, Ms ttl, WallMs wall) {
@@ -167,8 +166,7 @@ Written Store::write(KeyHash key_hash, BlockRef block, Ms ttl, WallMs wall) {
 std::optional<Written> Store::finish_load(std::string_view key, std::string_view value, Ms ttl,
                                           const Stamp& begun, WallMs wall) {
   const Hlc as_of = begun.hlc;
-  const KeyHash key_hash = hash(key);
-  prefetch(key_hash);
+  const KeyHash key_hash = prepare_write(key);
   BlockRef block{Block::make(key, value)};
   const std::size_t index = shard_of(key_hash);
   Written written;

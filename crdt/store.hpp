@@ -249,7 +249,7 @@ class Store {
   }
   [[nodiscard]] static const Block* find_locked(Shard& shard, std::string_view key, KeyHash hash, WallMs now,
                                                 bool* revivable);
-  void prefetch(KeyHash hash);
+  [[nodiscard]] KeyHash prepare_write(std::string_view key);
   Written write(KeyHash hash, BlockRef block, Ms ttl, WallMs wall);
   [[nodiscard]] bool is_outdated(const ApplyRules& rules) const;
   [[nodiscard]] bool over_capacity() const;

@@ -83,7 +83,7 @@ class GEOLRU_API Value {
   }
 
   /// Copies up to `copied_max` bytes in pieces of fixed sizes, which overlap. Of a memcpy of few bytes, but not how
-  /// many, GCC makes a string instruction, which takes longer than all the rest of a look-up.
+  /// many, GCC makes a string instruction, which takes long to begin.
   static void copy(char* to, const char* from, std::size_t size) {
     const auto both_ends = [=](auto piece) {
       std::memcpy(to, from, piece);

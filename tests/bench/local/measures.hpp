@@ -137,12 +137,24 @@ struct Held {
   }
 };
 
+/// What the loop of one thread works with.
+template <Readable C>
+struct Work {
+  Work(const benchmark::State& state, Stream stream)
+      : Work{stream, static_cast<std::size_t>(state.thread_index())} {}
+  Work(Stream stream, std::size_t thread)
+      : requests{workload->requests(stream, thread)},
+        cursor{workload->cursor(stream, thread)},
+        cache{*Held<C>::cache} {}
+
+  const Requests& requests;
+  Cursor& cursor;
+  C& cache;
+};
+
 template <Readable C>
 void get_hit(benchmark::State& state, Stream stream) {
-  const std::size_t thread = static_cast<std::size_t>(state.thread_index());
-  const Requests& requests = workload->requests(stream, thread);
-  Cursor& cursor = workload->cursor(stream, thread);
-  C& cache = *Held<C>::cache;
+  const auto [requests, cursor, cache] = Work<C>{state, stream};
   std::array<char, value_bytes_max> out;
   std::size_t found = 0;
   for ([[maybe_unused]] auto _ : state) {
@@ -157,10 +169,7 @@ void get_hit(benchmark::State& state, Stream stream) {
 /// An iteration is one key, so that it compares with `get_hit`.
 template <Readable C>
 void get_many(benchmark::State& state, Stream stream) {
-  const std::size_t thread = static_cast<std::size_t>(state.thread_index());
-  const Requests& requests = workload->requests(stream, thread);
-  Cursor& cursor = workload->cursor(stream, thread);
-  C& cache = *Held<C>::cache;
+  const auto [requests, cursor, cache] = Work<C>{state, stream};
   std::array<char, value_bytes_max * batch_keys> out;
   std::size_t found = 0;
   while (state.KeepRunningBatch(batch_keys)) {
@@ -193,15 +202,13 @@ void warm(C& cache, const Requests& requests, bool zipf) {
 /// One of `writes_every` requests writes; what a get misses is written, too.
 template <Readable C>
 void mix(benchmark::State& state, Stream stream, std::size_t writes_every) {
-  const std::size_t thread = static_cast<std::size_t>(state.thread_index());
-  const Requests& requests = workload->requests(stream, thread);
-  Cursor& cursor = workload->cursor(stream, thread);
-  C& cache = *Held<C>::cache;
+  const auto [requests, cursor, cache] = Work<C>{state, stream};
   std::array<char, value_bytes_max> out;
   std::size_t reads = 0;
   std::size_t hits = 0;
   std::size_t until_write = writes_every;
-  if (thread == 0) warm(cache, requests, stream.zipf);  // the other thread waits for this one to begin
+  if (state.thread_index() == 0)
+    warm(cache, requests, stream.zipf);  // the other thread waits for this one to begin
   for ([[maybe_unused]] auto _ : state) {
     const std::size_t at = cursor.advance(1, requests.size());
     const std::string_view key = requests.keys[at];
@@ -225,10 +232,7 @@ void mix(benchmark::State& state, Stream stream, std::size_t writes_every) {
 
 template <Readable C>
 void overwrite(benchmark::State& state, Stream stream) {
-  const std::size_t thread = static_cast<std::size_t>(state.thread_index());
-  const Requests& requests = workload->requests(stream, thread);
-  Cursor& cursor = workload->cursor(stream, thread);
-  C& cache = *Held<C>::cache;
+  const auto [requests, cursor, cache] = Work<C>{state, stream};
   for ([[maybe_unused]] auto _ : state) {
     const std::size_t at = cursor.advance(1, requests.size());
     cache.set(requests.keys[at], workload->values[requests.numbers[at]]);
@@ -238,10 +242,7 @@ void overwrite(benchmark::State& state, Stream stream) {
 /// An iteration is one key, so that it compares with `overwrite`.
 template <Readable C>
 void set_many(benchmark::State& state, Stream stream) {
-  const std::size_t thread = static_cast<std::size_t>(state.thread_index());
-  const Requests& requests = workload->requests(stream, thread);
-  Cursor& cursor = workload->cursor(stream, thread);
-  C& cache = *Held<C>::cache;
+  const auto [requests, cursor, cache] = Work<C>{state, stream};
   std::array<std::pair<std::string_view, std::string_view>, batch_keys> entries;
   while (state.KeepRunningBatch(batch_keys)) {
     const std::size_t at = cursor.advance(batch_keys, requests.size());
