@@ -25,49 +25,31 @@ void Lru::replace(const Block& old, const Block& block) {
 
 void Lru::prepare(SlotId id) {
   if (id >= is_in_.size()) is_in_.resize(id + 1);
-  reserve_one(heaps_[read]);
-  reserve_one(heaps_[unread]);
+  heaps_[read].prepare();
+  heaps_[unread].prepare();
 }
 
 void Lru::push(Kind kind, Entry entry) {
   const auto bit = static_cast<std::uint8_t>(1 << kind);
   if (is_in_[entry.slot] & bit) return;  // with an earlier time, which will do
-  auto& heap = heaps_[kind];
-  reserve_one(heap);
-  heap.push_back(entry);
+  heaps_[kind].prepare();
+  heaps_[kind].push(entry, older_first());  // mostly the newest of all, and in its place already
   is_in_[entry.slot] |= bit;
-  // Mostly the newest of all, and in its place already.
-  std::ranges::push_heap(heap, {}, [this](const Entry& each) { return age(each.tick); });
 }
 
 void Lru::pop(Kind kind) {
   auto& heap = heaps_[kind];
-  is_in_[heap.front().slot] &= static_cast<std::uint8_t>(~(1 << kind));
-  std::ranges::pop_heap(heap, {}, [this](const Entry& each) { return age(each.tick); });
-  heap.pop_back();
+  is_in_[heap.top().slot] &= static_cast<std::uint8_t>(~(1 << kind));
+  heap.remove(0, older_first());
 }
 
-void Lru::refresh_top(Kind kind, std::uint32_t tick) {
-  auto& heap = heaps_[kind];
-  Entry entry{tick, heap.front().slot};
-  const std::uint32_t entry_age = age(tick);
-  std::size_t hole = 0;
-  for (std::size_t child = 1; child < heap.size(); child = 2 * hole + 1) {
-    if (child + 1 < heap.size() && age(heap[child + 1].tick) > age(heap[child].tick)) ++child;
-    if (age(heap[child].tick) <= entry_age) break;
-    heap[hole] = heap[child];
-    hole = child;
-  }
-  heap[hole] = entry;
-}
-
-/// Brings into the cache what is looked at when the top has gone: the blocks of those below it and, for the next time,
-/// the slots of those below them.
-void Lru::prefetch_next(const std::vector<Entry>& heap, const SlotArray& slots) {
-  for (std::size_t i = 3; i < std::min<std::size_t>(heap.size(), 7); ++i)
+/// Brings into the cache what is looked at when the top has gone: the block of what comes next and, for later, the
+/// slots of all that may.
+void Lru::prefetch_next(const LineHeap<Entry>& heap, const SlotArray& slots) const {
+  for (std::size_t i = 1; i < std::min(heap.size(), heap.children + 1); ++i)
     __builtin_prefetch(&slots[heap[i].slot]);
-  for (std::size_t i = 1; i < std::min<std::size_t>(heap.size(), 3); ++i)
-    __builtin_prefetch(slots[heap[i].slot].block);
+  if (const std::size_t next = heap.next_top(older_first()); next != 0)
+    __builtin_prefetch(slots[heap[next].slot].block);
 }
 
 SlotId Lru::find_oldest(Kind kind, const SlotArray& slots, SlotId spare) {
@@ -75,7 +57,7 @@ SlotId Lru::find_oldest(Kind kind, const SlotArray& slots, SlotId spare) {
   Entry best{0, no_slot};
   for (std::size_t looks = 0; !heap.empty(); ++looks) {
     if (looks >= looks_max && (best.slot != no_slot || kind == unread)) return best.slot;
-    const Entry entry = heap.front();
+    const Entry entry = heap.top();
     prefetch_next(heap, slots);
     const Slot& slot = slots[entry.slot];
     if (!slot.is_live()) {
@@ -96,7 +78,7 @@ SlotId Lru::find_oldest(Kind kind, const SlotArray& slots, SlotId spare) {
       push(kind, entry);
       return next;
     }
-    refresh_top(kind, use.tick);
+    heap.replace_top({use.tick, entry.slot}, older_first());
     if (entry.slot != spare && (best.slot == no_slot || age(use.tick) > age(best.tick)))
       best = {use.tick, entry.slot};
   }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "crdt/line_heap.hpp"
 #include "crdt/slot.hpp"
 
 namespace geolru::crdt {
@@ -63,24 +64,29 @@ class Lru {
   /// So many entries are put right for one that goes; then the oldest so far has to do.
   static constexpr std::size_t looks_max = 1'024;
   static constexpr std::uint32_t tick_mask = 0x7fffffff;
-  /// Of each heap: its first levels.
-  static constexpr std::size_t upcoming_each = 63;
+  /// Of each heap: its first levels, about.
+  static constexpr std::size_t upcoming_each = 64;
 
   [[nodiscard]] std::uint32_t now() const { return ticks_.load(std::memory_order_relaxed); }
   /// A new time. Readers may undo it, which makes uses simultaneous that were almost so.
   std::uint32_t tick();
   /// Since ticks wrap round.
   [[nodiscard]] std::uint32_t age(std::uint32_t tick) const { return (now() - tick) & tick_mask; }
+  /// The order of what is in a heap: no tick of that may be later than this call.
+  [[nodiscard]] auto older_first() const {
+    return [now = now()](const Entry& a, const Entry& b) {
+      return ((now - a.tick) & tick_mask) > ((now - b.tick) & tick_mask);
+    };
+  }
   void push(Kind kind, Entry entry);
   void pop(Kind kind);
-  void refresh_top(Kind kind, std::uint32_t tick);
-  static void prefetch_next(const std::vector<Entry>& heap, const SlotArray& slots);
+  void prefetch_next(const LineHeap<Entry>& heap, const SlotArray& slots) const;
   /// The oldest of its kind but `spare`, after at most so many looks.
   [[nodiscard]] SlotId find_oldest(Kind kind, const SlotArray& slots, SlotId spare);
 
   // Heaps, the oldest on top. Invariant: every live slot is in that of its kind, unless it was read since; a slot is
   // in each at most once.
-  std::vector<Entry> heaps_[2];
+  LineHeap<Entry> heaps_[2];
   std::vector<std::uint8_t> is_in_;  // by slot, a bit for each kind
   std::atomic<std::uint32_t> ticks_{0};
   const bool counts_reads_;
