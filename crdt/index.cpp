@@ -38,7 +38,7 @@ std::unique_ptr<Index::Table> Index::insert(KeyHash hash, SlotId slot) {
 }
 
 Index::Cell Index::cell_of(KeyHash hash, SlotId slot) const {
-  return find_cell(hash, [&](const Entry& entry) { return entry.slot == slot; });
+  return find_cell(hash, [&](const Cell& each) { return each.entry().slot == slot; });
 }
 
 void Index::set_block(KeyHash hash, SlotId slot, const Block* block) {

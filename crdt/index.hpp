@@ -103,8 +103,12 @@ class Index {
   template <typename Matches>
   [[nodiscard]] SlotId find(KeyHash hash, Matches matches) const {
     const std::uint32_t bits = low_bits(hash);
-    const Cell cell =
-        find_cell(hash, [&](const Entry& entry) { return entry.bits == bits && matches(entry.slot); });
+    const Cell cell = find_cell(hash, [&](const Cell& each) {
+      if (each.entry().bits != bits) return false;
+      // Whoever found a slot looks at its block, which need not wait for the slot to come.
+      __builtin_prefetch(each.block().load(std::memory_order_relaxed), 1);
+      return matches(each.entry().slot);
+    });
     return cell.group == nullptr ? no_slot : cell.entry().slot;
   }
 
@@ -160,7 +164,7 @@ class Index {
   [[nodiscard]] Table& table() const { return *table_.load(std::memory_order_relaxed); }
   [[nodiscard]] Cell cell_of(KeyHash hash, SlotId slot) const;
 
-  /// The first cell along the way of a hash for whose entry `matches` holds.
+  /// The first cell along the way of a hash for which `matches` holds.
   template <typename Matches>
   [[nodiscard]] Cell find_cell(KeyHash hash, Matches matches) const {
     Table& t = table();
@@ -168,7 +172,8 @@ class Index {
       Group& group = t.groups[i];
       const std::uint64_t tags = group.tags.load(std::memory_order_relaxed);
       for (std::uint64_t alike = cells_alike(tags, hash); alike != 0; alike &= alike - 1) {
-        if (matches(group.entries[cell_at(alike)])) return {&group, cell_at(alike)};
+        const Cell cell{&group, cell_at(alike)};
+        if (matches(cell)) return cell;
       }
       if (!is_full(tags)) return {};
     }
@@ -176,7 +181,7 @@ class Index {
 
   // Invariant: a group that an entry had to pass by is full; at most three quarters of all cells are.
   std::atomic<Table*> table_;
-  std::size_t size_ = 0;
+  alignas(64) std::size_t size_ = 0;  // apart from what readers look at
 };
 
 }  // namespace geolru::crdt

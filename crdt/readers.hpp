@@ -11,7 +11,8 @@
 #include <limits>
 #include <memory>
 #include <mutex>
-#include <vector>
+
+#include "crdt/limbo.hpp"
 
 namespace geolru::crdt {
 
@@ -22,13 +23,30 @@ class Readers {
     std::atomic<std::uint64_t> hits{0};
   };
 
+  /// The line that only this thread uses as long as this lives.
+  struct LineOfThread {
+    explicit LineOfThread(Readers& all) : readers{all}, line{all.line_of_thread(is_crowded)} {}
+    ~LineOfThread() {
+      if (is_crowded) [[unlikely]]
+        readers.crowd_mutex_.unlock();
+    }
+    LineOfThread(const LineOfThread&) = delete;
+    LineOfThread& operator=(const LineOfThread&) = delete;
+
+    Readers& readers;
+    bool is_crowded = false;  // There is none for this thread alone: the mutex is held.
+    Line& line;
+  };
+
  public:
   /// Makes every thread of the process run a full memory fence before it returns.
   using FenceAll = void (*)();
 
   /// Without `fence_all` every reader fences itself.
   explicit Readers(FenceAll fence_all = nullptr)
-      : fence_all_{fence_all}, lines_{std::make_unique<Line[]>(lines_max)} {}
+      : fence_all_{fence_all},
+        lines_{std::make_unique<Line[]>(lines_max)},
+        limbos_{std::make_unique<Limbo[]>(lines_max)} {}
   Readers(const Readers&) = delete;
   Readers& operator=(const Readers&) = delete;
 
@@ -36,11 +54,11 @@ class Readers {
   /// memory of all that goes meanwhile.
   class Guard {
    public:
-    explicit Guard(Readers& readers) : readers_{readers}, line_{readers.line_of_thread(is_crowded_)} {
-      is_inner_ = line_.epoch.load(std::memory_order_relaxed) != idle;
+    explicit Guard(Readers& readers) : own_{readers} {
+      is_inner_ = own_.line.epoch.load(std::memory_order_relaxed) != idle;
       if (is_inner_) [[unlikely]]
         return;
-      line_.epoch.store(readers.epoch_.load(std::memory_order_acquire), std::memory_order_release);
+      own_.line.epoch.store(readers.epoch_.load(std::memory_order_acquire), std::memory_order_release);
       // The other half of the fence in look(): either that one sees this line, or we see what was made unreachable
       // before it.
       if (readers.fence_all_ == nullptr) {
@@ -51,24 +69,26 @@ class Readers {
     }
     ~Guard() {
       if (!is_inner_) [[likely]]
-        line_.epoch.store(idle, std::memory_order_release);
-      if (is_crowded_) [[unlikely]]
-        readers_.crowd_mutex_.unlock();
+        own_.line.epoch.store(idle, std::memory_order_release);
     }
     Guard(const Guard&) = delete;
     Guard& operator=(const Guard&) = delete;
 
     /// Notes that the thread found something.
     void count_hit() const {
-      line_.hits.store(line_.hits.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+      own_.line.hits.store(own_.line.hits.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     }
 
    private:
-    Readers& readers_;
-    bool is_crowded_ = false;  // There is no line for this thread alone: the mutex is held.
-    Line& line_;
+    LineOfThread own_;
     bool is_inner_;  // This thread was reading already.
   };
+
+  /// Takes what new readers cannot reach any more, to call `free` on it later; from a later `reclaim` of the thread,
+  /// when that may have been reached by nobody who still reads. Throws std::bad_alloc, taking nothing.
+  void retire(void* what, void (*free)(void*), std::size_t bytes);
+  /// Frees what this thread has retired, if it is much and nobody reads it any more. Best called without a lock.
+  void reclaim();
 
   /// Ends an epoch and returns it: who begins to read later cannot reach what was made unreachable before this call.
   [[nodiscard]] std::uint64_t end_epoch() { return epoch_.fetch_add(1, std::memory_order_acq_rel); }
@@ -105,47 +125,10 @@ class Readers {
 
   const FenceAll fence_all_;
   const std::unique_ptr<Line[]> lines_;
-  std::recursive_mutex crowd_mutex_;  // whose holder has the crowded line
+  const std::unique_ptr<Limbo[]> limbos_;  // each of the thread that has the line
+  std::recursive_mutex crowd_mutex_;       // whose holder has the crowded line
   alignas(64) std::atomic<std::uint64_t> epoch_{idle + 1};
   std::atomic<std::uint64_t> first_in_use_{idle + 1};
-};
-
-/// What was made unreachable and waits until nobody can be looking at it. Serialised.
-class Limbo {
- public:
-  Limbo() = default;
-  ~Limbo() { free_first(items_.size()); }
-  Limbo(const Limbo&) = delete;
-  Limbo& operator=(const Limbo&) = delete;
-
-  /// Takes what new readers cannot reach any more, to call `free` on it later. Frees now and then what came earlier.
-  void add(void* what, void (*free)(void*), std::size_t bytes, Readers& readers);
-
- private:
-  struct Item {
-    void* what;
-    void (*free)(void*);
-  };
-  struct Batch {
-    std::uint64_t epoch;
-    std::size_t items;
-    std::size_t bytes;
-  };
-
-  // So much makes a batch, and so many of them, or so much in all, may wait before the readers are looked at.
-  static constexpr std::size_t batch_items = 16;
-  static constexpr std::size_t batch_bytes = 16 * 1024;
-  static constexpr std::size_t batches_max = 4;
-  static constexpr std::size_t bytes_max = 64 * 1024;
-
-  void free_finished(const Readers& readers);
-  void free_first(std::size_t count);
-
-  std::vector<Item> items_;     // Oldest first: those of the batches,
-  std::vector<Batch> batches_;  // and those of the next one.
-  std::size_t next_items_ = 0;
-  std::size_t next_bytes_ = 0;
-  std::size_t batched_bytes_ = 0;
 };
 
 }  // namespace geolru::crdt

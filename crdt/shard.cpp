@@ -60,8 +60,8 @@ SlotId Shard::add_slot(KeyHash hash) {
   slots_[id].last_event = static_cast<std::uint32_t>(ring_.head());
   if (std::unique_ptr<Index::Table> outgrown = index_.insert(hash, id)) {
     const std::size_t bytes = outgrown->bytes();
-    limbo_.add(
-        outgrown.release(), [](void* table) { delete static_cast<Index::Table*>(table); }, bytes, readers_);
+    readers_.retire(
+        outgrown.release(), [](void* table) { delete static_cast<Index::Table*>(table); }, bytes);
   }
   return id;
 }
@@ -165,8 +165,8 @@ void Shard::drop_value(SlotId id) {
 void Shard::retire(Block* block) {
   const std::size_t bytes = block->footprint();
   block_bytes_ -= bytes;
-  limbo_.add(
-      block, [](void* gone) { static_cast<Block*>(gone)->release(); }, bytes, readers_);
+  readers_.retire(
+      block, [](void* gone) { static_cast<Block*>(gone)->release(); }, bytes);
 }
 
 void Shard::leave_lists(SlotId id) {

@@ -297,11 +297,13 @@ class Shard {
   bool emit_by_key(const ChangeRing::Event& event, WallMs now, std::size_t& bytes,
                    std::vector<Outgoing>& out) const;
 
+  // What readers look at, apart from what who has the lock changes all the time.
+  alignas(64) std::atomic<std::uint64_t> cleared_at_{0};  // `cleared_` for readers, without its origin.
   Readers& readers_;
-  Limbo limbo_;
   StubBudget budget_;
-  SlotArray slots_;
   Index index_;
+
+  SlotArray slots_;
   UseOrder order_;      // Invariant: knows exactly the live slots,
   StubHeap stubs_;      // and this one holds the others, but for the clear register.
   PackedStubs packed_;  // Invariant: of keys that have no slot.
@@ -311,8 +313,7 @@ class Shard {
   ChangeRing ring_;
   std::vector<Walk> walks_;
   std::size_t block_bytes_ = 0;
-  Version cleared_;                           // The latest clear: older versions are dead.
-  std::atomic<std::uint64_t> cleared_at_{0};  // The same for readers, without its origin.
+  Version cleared_;  // The latest clear: older versions are dead.
 
   WallMs expiry_min_ = WallMs::max();        // Nothing live expires before this.
   WallMs expiry_min_round_ = WallMs::max();  // The same for what this round of the sweep has seen.

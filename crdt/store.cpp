@@ -69,9 +69,9 @@ bool raise_stamp(Stamps& stamps, Origin origin, Hlc to) {
 
 Store::Store(const StoreOptions& options, Origin self)
     : options_{options},
+      self_{static_cast<std::uint64_t>(self)},
       clock_{options.max_drift},
-      readers_{options.fence_all},
-      self_{static_cast<std::uint64_t>(self)} {
+      readers_{options.fence_all} {
   const std::size_t count = options.shards != 0 ? options.shards : shards_for(options);
   const std::size_t events = ring_events_for(options, count);
   shard_shift_ = 63 - static_cast<unsigned>(std::countr_zero(count));
@@ -149,7 +149,7 @@ Written Store::write(KeyHash key_hash, BlockRef block, Ms ttl, WallMs wall) {
   Written written;
   SlotId id = no_slot;
   {
-    const Hold shard{*this, index};
+    Hold shard{*this, index};
     // Stamped under the lock, so that who visits every shard after a tick has met every write before it.
     written.stamp = {clock_.tick(wall), self()};
     const Meta meta{key_hash, written.stamp, written.stamp.hlc, static_cast<std::uint32_t>(ttl.count()),
@@ -158,6 +158,7 @@ Written Store::write(KeyHash key_hash, BlockRef block, Ms ttl, WallMs wall) {
     shard->note_change(key_hash, id, true);
     note_floor(shard->trim_stubs(written.stamp.hlc.ms()));
     written.wake = note_change(index);
+    evict_from(shard, id, MayGo::any);
   }
   make_room(index, id);
   return written;
@@ -172,7 +173,7 @@ std::optional<Written> Store::finish_load(std::string_view key, std::string_view
   Written written;
   SlotId id = no_slot;
   {
-    const Hold shard{*this, index};
+    Hold shard{*this, index};
     // What overwrote a load as of a floor or before may be forgotten.
     if (as_of.raw <= floor_max_.load(std::memory_order_acquire)) return std::nullopt;
     if (as_of.raw <= pending_floor_.load(std::memory_order_acquire)) return std::nullopt;
@@ -189,6 +190,7 @@ std::optional<Written> Store::finish_load(std::string_view key, std::string_view
     shard->note_change(key_hash, id, true);
     note_floor(shard->trim_stubs(written.stamp.hlc.ms()));
     written.wake = note_change(index);
+    evict_from(shard, id, MayGo::any);
   }
   make_room(index, id);
   return written;
@@ -219,9 +221,7 @@ void Store::note_floor(Hlc floor) {
 }
 
 bool Store::over_capacity() const {
-  if (options_.capacity_entries != 0 && live_.load(std::memory_order_relaxed) > options_.capacity_entries)
-    return true;
-  return bytes_.load(std::memory_order_relaxed) > options_.capacity_bytes;
+  return exceeds_capacity(live_.load(std::memory_order_relaxed), bytes_.load(std::memory_order_relaxed));
 }
 
 void Store::make_room(std::size_t preferred, SlotId written) {
@@ -252,31 +252,36 @@ bool Store::evict_but(std::size_t preferred, SlotId spare, MayGo which) {
   std::size_t index = preferred;
   while (over_capacity()) {
     if (barren > shards_.size()) return false;
-    const std::size_t before = evicted;
-    evict_some(index, index == preferred ? spare : no_slot, which, evicted);
-    barren = evicted != before ? 0 : barren + 1;
-    if (evicted == before || index != preferred || evicted - before == evictions_per_hold)
+    std::size_t gone = 0;
+    {
+      Hold shard{*this, index};
+      gone = evict_from(shard, index == preferred ? spare : no_slot, which, evicted < packing_evictions);
+    }
+    evicted += gone;
+    barren = gone != 0 ? 0 : barren + 1;
+    if (gone == 0 || index != preferred || gone == evictions_per_hold)
       index = evict_hand_.fetch_add(1, std::memory_order_relaxed) % shards_.size();
   }
   return true;
 }
 
-/// Evicts from one shard in one hold, unless it has less than its share: no more than there is need of, and no more than
-/// others would like to wait for. `evicted` counts those of the whole call.
-void Store::evict_some(std::size_t index, SlotId spare, MayGo which, std::size_t& evicted) {
-  Hold shard{*this, index};
+/// Evicts from a shard that is held, unless it has less than its share: no more than there is need of, and no more than
+/// others would like to wait for. How many it was. A call for which very many go leaves packing to the next ones and to
+/// sweeps.
+std::size_t Store::evict_from(Hold& shard, SlotId spare, MayGo which, bool packs) {
+  if (!shard.over_capacity()) return 0;
   const std::size_t share = live_.load(std::memory_order_relaxed) / shards_.size();
   // Taking many from one before going on to the next is quicker, and no less fair in the end.
   const std::size_t enough = std::max<std::size_t>(share - std::min(share / 8, evictions_per_hold), 1);
-  for (std::size_t n = 0; n < evictions_per_hold && shard->live() >= enough && over_capacity(); ++n) {
-    if (n == evictions_unprepared) shard->prepare_evictions();
+  std::size_t evicted = 0;
+  while (evicted < evictions_per_hold && shard->live() >= enough && shard.over_capacity()) {
+    if (evicted == evictions_unprepared) shard->prepare_evictions();
     if (!shard->evict(spare, which)) break;
-    // A call for which very many go leaves packing to the next ones and to sweeps.
-    const bool trims = evicted < packing_evictions || shard->has_too_many_stubs();
-    note_floor(shard->trim_stubs(clock_.last().ms(), trims ? Shard::steps_per_call : 0));
-    shard.add_to_totals();
     ++evicted;
+    const bool trims = (packs && evicted <= packing_evictions) || shard->has_too_many_stubs();
+    note_floor(shard->trim_stubs(clock_.last().ms(), trims ? Shard::steps_per_call : 0));
   }
+  return evicted;
 }
 
 void Store::sweep(std::size_t slots, WallMs wall) {

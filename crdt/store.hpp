@@ -252,31 +252,36 @@ class Store {
   [[nodiscard]] KeyHash prepare_write(std::string_view key);
   Written write(KeyHash hash, BlockRef block, Ms ttl, WallMs wall);
   [[nodiscard]] bool is_outdated(const ApplyRules& rules) const;
+  [[nodiscard]] bool exceeds_capacity(std::size_t live, std::size_t bytes) const {
+    return bytes > options_.capacity_bytes ||
+           (options_.capacity_entries != 0 && live > options_.capacity_entries);
+  }
   [[nodiscard]] bool over_capacity() const;
   void make_room(std::size_t preferred, std::uint32_t written);
   void admit(std::size_t shard, std::uint32_t arrived, const Meta& meta);
   bool evict_but(std::size_t preferred, std::uint32_t spare, MayGo which);
-  void evict_some(std::size_t shard, std::uint32_t spare, MayGo which, std::size_t& evicted);
+  std::size_t evict_from(Hold& shard, std::uint32_t spare, MayGo which, bool packs = true);
   void note_floor(Hlc floor);
   bool note_change(std::size_t shard);
   void spread_clear(Version version);
   template <typename Visit>
   void for_each_in(const AuditRange& range, Visit visit);
 
+  // Lines of their own, since what every call looks at would else go to and fro with what every write changes.
   StoreOptions options_;
   unsigned shard_shift_ = 63;  // and one more, so that one shard is not a case of its own
+  std::vector<std::unique_ptr<Shard>> shards_;
+  std::atomic<std::uint64_t> self_;  // as an Origin; written with every shard's lock held in turn
   HybridClock clock_;
   Readers readers_;
-  std::vector<std::unique_ptr<Shard>> shards_;
 
-  std::atomic<std::uint64_t> self_;    // as an Origin; written with every shard's lock held in turn
-  std::atomic<std::size_t> bytes_{0};  // of slots, blocks and index entries of all shards
+  alignas(64) std::atomic<std::size_t> bytes_{0};  // of slots, blocks and index entries of all shards
   std::atomic<std::size_t> live_{0};
-  std::atomic<std::uint64_t> dirty_{0};
-  std::atomic<std::uint64_t> floor_max_{0};
+  std::atomic<std::size_t> evict_hand_{0};
+  alignas(64) std::atomic<std::uint64_t> dirty_{0};
+  alignas(64) std::atomic<std::uint64_t> floor_max_{0};
   std::atomic<std::uint64_t> pending_floor_{0};
   std::atomic<std::uint64_t> floors_revision_{0};
-  std::atomic<std::size_t> evict_hand_{0};
 
   std::mutex upkeep_mutex_;  // guards what follows
   Stamps adopted_floors_;

@@ -8,11 +8,13 @@
 
 namespace geolru::crdt {
 
-/// Holds a shard's lock and, at its end, adds what changed in the shard to the totals.
+/// Holds a shard's lock and, at its end, adds what changed in the shard to the totals. What was taken away meanwhile is
+/// freed without the lock.
 class Store::Hold {
  public:
   Hold(Store& store, std::size_t shard)
       : store_{store},
+        reclaim_{store.readers_},
         shard_{*store.shards_[shard]},
         lock_{shard_.mutex},
         bytes_{shard_.bytes()},
@@ -23,23 +25,33 @@ class Store::Hold {
   Shard* operator->() const { return &shard_; }
   Shard& operator*() const { return shard_; }
 
-  /// Before its end, for who decides by the totals.
-  void add_to_totals() {
-    // Unsigned differences wrap around and back: the totals are exact.
-    const std::size_t bytes = shard_.bytes();
-    if (bytes != bytes_) store_.bytes_.fetch_add(bytes - bytes_, std::memory_order_relaxed);
-    const std::size_t live = shard_.live();
-    if (live != live_) store_.live_.fetch_add(live - live_, std::memory_order_relaxed);
-    bytes_ = bytes;
-    live_ = live;
+  /// Of all shards, what has changed in this one included.
+  [[nodiscard]] bool over_capacity() const {
+    return store_.exceeds_capacity(store_.live_.load(std::memory_order_relaxed) + shard_.live() - live_,
+                                   store_.bytes_.load(std::memory_order_relaxed) + shard_.bytes() - bytes_);
   }
 
  private:
+  /// Nothing if as much went as came: every thread that writes wants the totals.
+  void add_to_totals() {
+    // Unsigned differences wrap around and back: the totals are exact.
+    if (const std::size_t more = shard_.bytes() - bytes_; more != 0)
+      store_.bytes_.fetch_add(more, std::memory_order_relaxed);
+    if (const std::size_t more = shard_.live() - live_; more != 0)
+      store_.live_.fetch_add(more, std::memory_order_relaxed);
+  }
+
+  struct Reclaim {
+    ~Reclaim() { readers.reclaim(); }
+    Readers& readers;
+  };
+
   Store& store_;
+  const Reclaim reclaim_;  // goes after the lock
   Shard& shard_;
   std::lock_guard<ShardMutex> lock_;
-  std::size_t bytes_;
-  std::size_t live_;
+  const std::size_t bytes_;  // at the beginning
+  const std::size_t live_;
 };
 
 }  // namespace geolru::crdt

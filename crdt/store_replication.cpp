@@ -33,7 +33,7 @@ Applied Store::apply(const Incoming& in, AdmittedHlc admitted, const ApplyRules&
   Applied applied = Applied::unchanged;
   SlotId held = no_slot;
   {
-    const Hold shard{*this, index};
+    Hold shard{*this, index};
     if (is_outdated(rules)) return Applied::outdated;
     held = shard->find(meta.hash);
     const auto known = shard->known(meta.hash, held);
@@ -54,7 +54,10 @@ Applied Store::apply(const Incoming& in, AdmittedHlc admitted, const ApplyRules&
       shard->note_change(meta.hash, held, false);
       note_change(index);
     }
-    if (applied != Applied::unchanged) note_floor(shard->trim_stubs(now));
+    if (applied != Applied::unchanged) {
+      note_floor(shard->trim_stubs(now));
+      evict_from(shard, held, applied == Applied::stored ? MayGo::unread : MayGo::any);
+    }
   }
   if (applied == Applied::unchanged) return applied;
   if (meta.hash == clear_hash) spread_clear(meta.version());

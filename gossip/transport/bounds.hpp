@@ -32,7 +32,7 @@ inline constexpr std::size_t lookups_at_once_max = 4;
 
 /// A turn that found so many writes waits this long before the next: who writes a lot wakes the loop seldom, then.
 inline constexpr std::uint64_t busy_writes = 8;
-inline constexpr std::chrono::microseconds busy_pause{50};
+inline constexpr std::chrono::microseconds busy_pause{200};
 
 /// The store's upkeep: a pass over all slots takes `sweep_pass`, in steps, as long as a step is no longer than
 /// `sweep_slots_max`. The size of the store, which costs every lock to ask, is asked far less often.

@@ -10,11 +10,13 @@
 namespace geolru::crdt {
 namespace {
 
-/// Throws so much into limbo that it has to be looked at.
-void churn(Limbo& limbo, Readers& readers, int& freed) {
-  for (int i = 0; i < 1'000; ++i)
-    limbo.add(
-        &freed, [](void* count) { ++*static_cast<int*>(count); }, 100, readers);
+/// Retires so much that it has to be looked at.
+void churn(Readers& readers, int& freed) {
+  for (int i = 0; i < 1'000; ++i) {
+    readers.retire(
+        &freed, [](void* count) { ++*static_cast<int*>(count); }, 100);
+    readers.reclaim();
+  }
 }
 
 void free_flag(void* flag) { *static_cast<bool*>(flag) = true; }
@@ -23,18 +25,18 @@ TEST_CASE("readers: what one may have seen is freed after it is done, and soon",
   Readers readers;
   bool is_freed = false;
   int others = 0;
-  Limbo limbo;
   std::optional<Readers::Guard> reading{std::in_place, readers};
-  limbo.add(&is_freed, free_flag, 100, readers);
-  churn(limbo, readers, others);
+  readers.retire(&is_freed, free_flag, 100);
+  readers.reclaim();
+  churn(readers, others);
   REQUIRE_FALSE(is_freed);
   {
     const Readers::Guard inner{readers};  // within another: its end is no end
   }
-  churn(limbo, readers, others);
+  churn(readers, others);
   REQUIRE_FALSE(is_freed);
   reading.reset();
-  churn(limbo, readers, others);
+  churn(readers, others);
   REQUIRE(is_freed);
   REQUIRE(others > 2'900);
 }
@@ -43,30 +45,73 @@ TEST_CASE("readers: one that comes later holds nothing back", "[readers]") {
   Readers readers;
   bool is_freed = false;
   int others = 0;
-  Limbo limbo;
-  limbo.add(&is_freed, free_flag, 16 * 1024, readers);  // a batch of its own, whose epoch has ended
+  readers.retire(&is_freed, free_flag, 16 * 1024);
+  readers.reclaim();  // a batch of its own, whose epoch has ended
   const Readers::Guard reading{readers};
-  churn(limbo, readers, others);
+  churn(readers, others);
   REQUIRE(is_freed);
   REQUIRE(others == 0);
 }
 
 TEST_CASE("readers: what takes up much memory is freed as soon as nobody reads", "[readers]") {
   Readers readers;
-  Limbo limbo;
   bool is_freed = false;
-  limbo.add(&is_freed, free_flag, 64 * 1024, readers);
+  readers.retire(&is_freed, free_flag, 64 * 1024);
+  readers.reclaim();
   REQUIRE(is_freed);
   bool is_read_freed = false;
   {
     const Readers::Guard reading{readers};
-    limbo.add(&is_read_freed, free_flag, 64 * 1024, readers);
+    readers.retire(&is_read_freed, free_flag, 64 * 1024);
+    readers.reclaim();
     REQUIRE_FALSE(is_read_freed);
   }
   bool is_next_freed = false;
-  limbo.add(&is_next_freed, free_flag, 16 * 1024, readers);  // a batch of its own
+  readers.retire(&is_next_freed, free_flag, 16 * 1024);
+  readers.reclaim();  // a batch of its own
   REQUIRE(is_read_freed);
   REQUIRE(is_next_freed);
+}
+
+TEST_CASE("readers: what is retired is freed by a call that may take long, unless it is very much",
+          "[readers]") {
+  int freed = 0;
+  {
+    Readers readers;
+    const auto retire = [&](int count) {
+      for (int i = 0; i < count; ++i)
+        readers.retire(
+            &freed, [](void* number) { ++*static_cast<int*>(number); }, 100);
+    };
+    retire(1'000);
+    REQUIRE(freed == 0);
+    readers.reclaim();
+    REQUIRE(freed == 1'000);
+    freed = 0;
+    retire(10'000);
+    REQUIRE(freed >= 9'000);
+  }
+  REQUIRE(freed == 10'000);
+}
+
+TEST_CASE("readers: threads retire for themselves, and what one leaves behind goes at the end", "[readers]") {
+  std::atomic<int> freed{0};
+  {
+    Readers readers;
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 4; ++i) {
+      threads.emplace_back([&] {
+        for (int each = 0; each < 1'000; ++each) {
+          readers.retire(
+              &freed, [](void* count) { ++*static_cast<std::atomic<int>*>(count); }, 1'000);
+          readers.reclaim();
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    REQUIRE(freed >= 4 * 900);
+  }
+  REQUIRE(freed == 4'000);
 }
 
 TEST_CASE("readers: a thread that ends may still read", "[readers]") {
@@ -85,20 +130,20 @@ TEST_CASE("readers: a thread that ends may still read", "[readers]") {
   readers_of_test = &readers;
   bool is_freed = false;
   int others = 0;
-  Limbo limbo;
   std::thread ending{[&] {
     thread_local Last last;  // goes after what the first look-up below leaves behind
     ++last.used;
     const Readers::Guard reading{readers};
   }};
   while (!is_reading) std::this_thread::yield();
-  limbo.add(&is_freed, free_flag, 100, readers);
-  churn(limbo, readers, others);
+  readers.retire(&is_freed, free_flag, 100);
+  readers.reclaim();
+  churn(readers, others);
   CHECK_FALSE(is_freed);
   CHECK(readers.hits() == 1);
   has_looked = true;
   ending.join();
-  churn(limbo, readers, others);
+  churn(readers, others);
   CHECK(is_freed);
 }
 
