@@ -131,7 +131,7 @@ class Store {
   // -- Local operations ------------------------------------------------------------------------------
 
   /// For `find`: what it sees is there as long as this lives. Be quick.
-  [[nodiscard]] Readers::Guard begin_reading() { return Readers::Guard{readers_}; }
+  [[nodiscard]] Readers::Guard begin_reading() const { return Readers::Guard{readers_}; }
   /// A key that is about to be looked up; what that reads first is on its way into the cache. See store_read.hpp.
   struct Wanted;
   [[nodiscard]] Wanted prepare(const Readers::Guard& reading, std::string_view key) const;
@@ -158,6 +158,9 @@ class Store {
 
   // -- Replication -----------------------------------------------------------------------------------
 
+  /// Says what `apply` gets next, some registers at most: what it looks at first is on its way into the cache then, all at
+  /// once.
+  void prepare_apply(std::span<const Incoming> next) const;
   /// Merges a register that arrived. Its stamp was admitted; sizes and TTL were checked by the codec.
   Applied apply(const Incoming& incoming, AdmittedHlc admitted, const ApplyRules& rules, WallMs wall);
 
@@ -273,7 +276,7 @@ class Store {
   std::vector<std::unique_ptr<Shard>> shards_;
   std::atomic<std::uint64_t> self_;  // as an Origin; written with every shard's lock held in turn
   HybridClock clock_;
-  Readers readers_;
+  mutable Readers readers_;
 
   alignas(64) std::atomic<std::size_t> bytes_{0};  // of slots, blocks and index entries of all shards
   std::atomic<std::size_t> live_{0};

@@ -25,6 +25,19 @@ bool Store::is_outdated(const ApplyRules& rules) const {
   return rules.floors_revision && *rules.floors_revision != floors_revision();
 }
 
+void Store::prepare_apply(std::span<const Incoming> next) const {
+  const Readers::Guard reading = begin_reading();
+  const auto place_of = [&](const Incoming& in) {
+    return shards_[shard_of(in.meta.hash)]->place_of(in.meta.hash);
+  };
+  for (const Incoming& in : next) {
+    const Index::Place place = place_of(in);
+    place.prefetch();
+    place.prefetch_entries();
+  }
+  for (const Incoming& in : next) place_of(in).prefetch_block(in.meta.hash);
+}
+
 Applied Store::apply(const Incoming& in, AdmittedHlc admitted, const ApplyRules& rules, WallMs wall) {
   const Meta& meta = in.meta;
   const WallMs now = clock_.now(wall);

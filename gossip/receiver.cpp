@@ -5,6 +5,12 @@
 #include "gossip/engine_state.hpp"
 
 namespace geolru::gossip {
+namespace {
+
+/// So many records are prepared for before the first of them is merged.
+constexpr std::size_t records_at_once = 16;
+
+}  // namespace
 
 void Engine::State::receive(Now now, Link& link, std::span<const std::byte> payload) {
   auto decoded = decode(payload, {store.options().max_ttl, store.options().hash_seed});
@@ -156,7 +162,12 @@ void Engine::State::on_records(Now now, Link& link, const ReceivedRecords& recei
   crdt::ApplyRules rules = rules_for(link, confirms);
   const crdt::Came in_bulk = received.resync ? crdt::Came::resynced : crdt::Came::caught_up;
   relaying_due = relaying_due || rules.relay;
-  for (const crdt::Incoming& record : received.records) {
+  for (std::size_t i = 0; i < received.records.size(); ++i) {
+    const crdt::Incoming& record = received.records[i];
+    if (i % records_at_once == 0) {
+      const std::span rest = std::span{received.records}.subspan(i);
+      store.prepare_apply(rest.first(std::min(rest.size(), records_at_once)));
+    }
     ++stats.records_in;
     if (record.has_value) ++stats.values_in;
     const Stamp& stamp = record.meta.stamp;
