@@ -1,40 +1,42 @@
 // crdt/limbo.cpp – see limbo.hpp.
 #include "crdt/limbo.hpp"
 
-#include <algorithm>
-
 #include "crdt/readers.hpp"
 
 namespace geolru::crdt {
 
-void Limbo::reclaim(Readers& readers) {
+void Limbo::end_batch(Readers& readers) {
   batches_.push_back({readers.end_epoch(), next_items_, next_bytes_});
   batched_bytes_ += next_bytes_;
   next_items_ = next_bytes_ = 0;
-  free_finished(readers);
+  note_finished(readers);
   if (batches_.size() < batches_max && batched_bytes_ < bytes_max) return;
   readers.look();
-  free_finished(readers);
+  note_finished(readers);
 }
 
-void Limbo::free_finished(const Readers& readers) {
+void Limbo::note_finished(const Readers& readers) {
   const std::uint64_t first_in_use = readers.first_in_use();
-  std::size_t items = 0;
-  std::size_t batches = 0;
-  for (; batches < batches_.size() && batches_[batches].epoch < first_in_use; ++batches) {
-    items += batches_[batches].items;
-    batched_bytes_ -= batches_[batches].bytes;
+  std::size_t bytes = 0;
+  auto batch = batches_.begin();
+  for (; batch != batches_.end() && batch->epoch < first_in_use; ++batch) {
+    finished_ += batch->items;
+    bytes += batch->bytes;
   }
-  if (batches == 0) return;
-  free_first(items);
-  batches_.erase(batches_.begin(), batches_.begin() + static_cast<std::ptrdiff_t>(batches));
+  batches_.erase(batches_.begin(), batch);
+  batched_bytes_ -= bytes;
+  if (bytes >= bytes_max) free_next(finished_ - freed_);
 }
 
-void Limbo::free_first(std::size_t count) {
-  const auto end = items_.begin() + static_cast<std::ptrdiff_t>(count);
-  std::for_each(items_.begin(), end, [](const Item& item) { __builtin_prefetch(item.what, 1); });
-  std::for_each(items_.begin(), end, [](const Item& item) { item.free(item.what); });
-  items_.erase(items_.begin(), end);
+void Limbo::free_next(std::size_t count) {
+  for (const std::size_t end = freed_ + count; freed_ != end; ++freed_) {
+    if (freed_ + prefetched < items_.size()) __builtin_prefetch(items_[freed_ + prefetched].what, 1);
+    items_[freed_].free(items_[freed_].what);
+  }
+  if (freed_ < items_.size() - freed_) return;
+  items_.erase(items_.begin(), items_.begin() + static_cast<std::ptrdiff_t>(freed_));
+  finished_ -= freed_;
+  freed_ = 0;
 }
 
 }  // namespace geolru::crdt

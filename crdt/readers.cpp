@@ -104,7 +104,7 @@ void Readers::retire(void* what, void (*free)(void*), std::size_t bytes) {
 void Readers::reclaim() {
   const LineOfThread own{*this};
   Limbo& limbo = limbos_[&own.line - lines_.get()];
-  if (limbo.is_due()) limbo.reclaim(*this);
+  limbo.reclaim(*this);
 }
 
 }  // namespace geolru::crdt

@@ -148,6 +148,7 @@ Written Store::write(KeyHash key_hash, BlockRef block, Ms ttl, WallMs wall) {
   const std::size_t index = shard_of(key_hash);
   Written written;
   SlotId id = no_slot;
+  Debt debt;
   {
     Hold shard{*this, index};
     // Stamped under the lock, so that who visits every shard after a tick has met every write before it.
@@ -158,9 +159,10 @@ Written Store::write(KeyHash key_hash, BlockRef block, Ms ttl, WallMs wall) {
     shard->note_change(key_hash, id, true);
     note_floor(shard->trim_stubs(written.stamp.hlc.ms()));
     written.wake = note_change(index);
-    evict_from(shard, id, MayGo::any);
+    debt = shard.debt();
+    evict_from(shard, id, MayGo::any, debt);
   }
-  make_room(index, id);
+  make_room(index, id, debt);
   return written;
 }
 
@@ -172,6 +174,7 @@ std::optional<Written> Store::finish_load(std::string_view key, std::string_view
   const std::size_t index = shard_of(key_hash);
   Written written;
   SlotId id = no_slot;
+  Debt debt;
   {
     Hold shard{*this, index};
     // What overwrote a load as of a floor or before may be forgotten.
@@ -190,9 +193,10 @@ std::optional<Written> Store::finish_load(std::string_view key, std::string_view
     shard->note_change(key_hash, id, true);
     note_floor(shard->trim_stubs(written.stamp.hlc.ms()));
     written.wake = note_change(index);
-    evict_from(shard, id, MayGo::any);
+    debt = shard.debt();
+    evict_from(shard, id, MayGo::any, debt);
   }
-  make_room(index, id);
+  make_room(index, id, debt);
   return written;
 }
 
@@ -224,15 +228,15 @@ bool Store::over_capacity() const {
   return exceeds_capacity(live_.load(std::memory_order_relaxed), bytes_.load(std::memory_order_relaxed));
 }
 
-void Store::make_room(std::size_t preferred, SlotId written) {
+void Store::make_room(std::size_t preferred, SlotId written, Debt debt) {
   // What was just written goes last: only when nothing else is left to go.
-  if (!evict_but(preferred, written, MayGo::any)) evict_but(preferred, no_slot, MayGo::any);
+  if (!evict_but(preferred, written, MayGo::any, debt)) evict_but(preferred, no_slot, MayGo::any, debt);
 }
 
 /// What arrives from elsewhere displaces nothing that is read here, unless its key is, too: it rather goes itself,
 /// and can be fetched. So a flood of others' writes leaves the readers here what they use.
-void Store::admit(std::size_t index, SlotId arrived, const Meta& meta) {
-  if (evict_but(index, arrived, MayGo::unread)) return;
+void Store::admit(std::size_t index, SlotId arrived, const Meta& meta, Debt debt) {
+  if (evict_but(index, arrived, MayGo::unread, debt)) return;
   {
     const Hold shard{*this, index};
     const Slot& slot = shard->slot(arrived);  // which may be another's by now
@@ -242,44 +246,45 @@ void Store::admit(std::size_t index, SlotId arrived, const Meta& meta) {
       note_floor(shard->trim_stubs(clock_.last().ms()));
     }
   }
-  make_room(index, no_slot);
+  make_room(index, no_slot, debt);
 }
 
-bool Store::evict_but(std::size_t preferred, SlotId spare, MayGo which) {
+/// False if nothing is left that may go.
+bool Store::evict_but(std::size_t preferred, SlotId spare, MayGo which, Debt& debt) {
   // From the shard just written to while it holds its share, then once around them all, one lock at a time.
   std::size_t barren = 0;
-  std::size_t evicted = 0;
   std::size_t index = preferred;
-  while (over_capacity()) {
+  while (debt.bytes > 0 && over_capacity()) {
     if (barren > shards_.size()) return false;
-    std::size_t gone = 0;
+    std::size_t evicted = 0;
     {
       Hold shard{*this, index};
-      gone = evict_from(shard, index == preferred ? spare : no_slot, which, evicted < packing_evictions);
+      evicted = evict_from(shard, index == preferred ? spare : no_slot, which, debt);
     }
-    evicted += gone;
-    barren = gone != 0 ? 0 : barren + 1;
-    if (gone == 0 || index != preferred || gone == evictions_per_hold)
+    barren = evicted != 0 ? 0 : barren + 1;
+    if (evicted == 0 || index != preferred || evicted == evictions_per_hold)
       index = evict_hand_.fetch_add(1, std::memory_order_relaxed) % shards_.size();
   }
   return true;
 }
 
 /// Evicts from a shard that is held, unless it has less than its share: no more than there is need of, and no more than
-/// others would like to wait for. How many it was. A call for which very many go leaves packing to the next ones and to
-/// sweeps.
-std::size_t Store::evict_from(Hold& shard, SlotId spare, MayGo which, bool packs) {
+/// others would like to wait for. How many it was.
+std::size_t Store::evict_from(Hold& shard, SlotId spare, MayGo which, Debt& debt) {
   if (!shard.over_capacity()) return 0;
   const std::size_t share = live_.load(std::memory_order_relaxed) / shards_.size();
   // Taking many from one before going on to the next is quicker, and no less fair in the end.
   const std::size_t enough = std::max<std::size_t>(share - std::min(share / 8, evictions_per_hold), 1);
   std::size_t evicted = 0;
-  while (evicted < evictions_per_hold && shard->live() >= enough && shard.over_capacity()) {
+  for (; evicted < evictions_per_hold && debt.bytes > 0 && shard.over_capacity(); ++evicted) {
+    if (shard->live() < enough) break;
     if (evicted == evictions_unprepared) shard->prepare_evictions();
+    const std::size_t before = shard->bytes();
     if (!shard->evict(spare, which)) break;
-    ++evicted;
-    const bool trims = (packs && evicted <= packing_evictions) || shard->has_too_many_stubs();
+    // A call for which very many go leaves packing to the next ones and to sweeps.
+    const bool trims = debt.evicted < packing_evictions || shard->has_too_many_stubs();
     note_floor(shard->trim_stubs(clock_.last().ms(), trims ? Shard::steps_per_call : 0));
+    debt.pay(before - std::min(before, shard->bytes()));
   }
   return evicted;
 }

@@ -246,6 +246,7 @@ class Store {
 
  private:
   class Hold;
+  struct Debt;
 
   [[nodiscard]] std::size_t shard_of(KeyHash hash) const {
     return static_cast<std::uint64_t>(hash) >> 1 >> shard_shift_;
@@ -260,10 +261,10 @@ class Store {
            (options_.capacity_entries != 0 && live > options_.capacity_entries);
   }
   [[nodiscard]] bool over_capacity() const;
-  void make_room(std::size_t preferred, std::uint32_t written);
-  void admit(std::size_t shard, std::uint32_t arrived, const Meta& meta);
-  bool evict_but(std::size_t preferred, std::uint32_t spare, MayGo which);
-  std::size_t evict_from(Hold& shard, std::uint32_t spare, MayGo which, bool packs = true);
+  void make_room(std::size_t preferred, std::uint32_t written, Debt debt);
+  void admit(std::size_t shard, std::uint32_t arrived, const Meta& meta, Debt debt);
+  bool evict_but(std::size_t preferred, std::uint32_t spare, MayGo which, Debt& debt);
+  std::size_t evict_from(Hold& shard, std::uint32_t spare, MayGo which, Debt& debt);
   void note_floor(Hlc floor);
   bool note_change(std::size_t shard);
   void spread_clear(Version version);

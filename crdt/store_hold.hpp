@@ -1,12 +1,25 @@
 // crdt/store_hold.hpp – holds one shard for the store's own code. Not for users of the store.
 #pragma once
 
+#include <algorithm>
 #include <mutex>
 
 #include "crdt/shard.hpp"
 #include "crdt/store.hpp"
 
 namespace geolru::crdt {
+
+/// What one call has to free while there is too much of all: more than it added, so that all calls together keep the
+/// bounds, and not what others have added meanwhile, who free that themselves.
+struct Store::Debt {
+  std::size_t bytes = 0;
+  std::size_t evicted = 0;  ///< For it, so far.
+
+  void pay(std::size_t freed) {
+    bytes -= std::min(bytes, freed);
+    ++evicted;
+  }
+};
 
 /// Holds a shard's lock and, at its end, adds what changed in the shard to the totals. What was taken away meanwhile is
 /// freed without the lock.
@@ -25,6 +38,11 @@ class Store::Hold {
   Shard* operator->() const { return &shard_; }
   Shard& operator*() const { return shard_; }
 
+  /// For what has been added to the shard so far.
+  [[nodiscard]] Debt debt() const {
+    const std::size_t bytes = shard_.bytes();
+    return {.bytes = debt_min + (bytes > bytes_ ? 2 * (bytes - bytes_) : 0)};
+  }
   /// Of all shards, what has changed in this one included.
   [[nodiscard]] bool over_capacity() const {
     return store_.exceeds_capacity(store_.live_.load(std::memory_order_relaxed) + shard_.live() - live_,
@@ -40,6 +58,9 @@ class Store::Hold {
     if (const std::size_t more = shard_.live() - live_; more != 0)
       store_.live_.fetch_add(more, std::memory_order_relaxed);
   }
+
+  /// Some entries, so that a store that has come to hold too much gets back to less.
+  static constexpr std::size_t debt_min = 4'096;
 
   struct Reclaim {
     ~Reclaim() { readers.reclaim(); }

@@ -45,6 +45,7 @@ Applied Store::apply(const Incoming& in, AdmittedHlc admitted, const ApplyRules&
   const std::size_t index = shard_of(meta.hash);
   Applied applied = Applied::unchanged;
   SlotId held = no_slot;
+  Debt debt;
   {
     Hold shard{*this, index};
     if (is_outdated(rules)) return Applied::outdated;
@@ -69,15 +70,16 @@ Applied Store::apply(const Incoming& in, AdmittedHlc admitted, const ApplyRules&
     }
     if (applied != Applied::unchanged) {
       note_floor(shard->trim_stubs(now));
-      evict_from(shard, held, applied == Applied::stored ? MayGo::unread : MayGo::any);
+      debt = shard.debt();
+      evict_from(shard, held, applied == Applied::stored ? MayGo::unread : MayGo::any, debt);
     }
   }
   if (applied == Applied::unchanged) return applied;
   if (meta.hash == clear_hash) spread_clear(meta.version());
   if (applied == Applied::stored) {
-    admit(index, held, meta);
+    admit(index, held, meta, debt);
   } else {
-    make_room(index, held);
+    make_room(index, held, debt);
   }
   return applied;
 }
@@ -95,6 +97,7 @@ Applied Store::revive(const Incoming& in, const ApplyRules& rules, WallMs wall) 
   const WallMs now = clock_.now(wall);
   const std::size_t index = shard_of(in.meta.hash);
   SlotId held = no_slot;
+  Debt debt;
   {
     const Hold shard{*this, index};
     if (is_outdated(rules)) return Applied::outdated;
@@ -104,8 +107,9 @@ Applied Store::revive(const Incoming& in, const ApplyRules& rules, WallMs wall) 
     const bool is_it = known->meta.version() == in.meta.version();
     if (!is_it || known->meta.as_of <= rules.danger) return Applied::unchanged;
     held = shard->revive(in.meta.hash, held, Block::make(in.key, in.value), wall);
+    debt = shard.debt();
   }
-  make_room(index, held);
+  make_room(index, held, debt);
   return Applied::stored;
 }
 

@@ -32,9 +32,10 @@ void Engine::State::begin_round(Now now, bool answer) {
       continue;
     }
     const bool has_news = round.changes != link.closed_changes;
-    const bool is_time = now.steady - link.closed_at >= timing::remote_close_idle;
+    const Ms idle_max = is_near(link) ? timing::near_close_idle : timing::remote_close_idle;
+    const bool is_time = now.steady - link.closed_at >= idle_max;
     link.answer_due = link.answer_due || answer;
-    if (answer || is_near(link) || has_news || is_time || leaving) {
+    if (answer || has_news || is_time || leaving) {
       link.round_due = pump_due = true;
       link.closed_changes = round.changes;
     }

@@ -152,7 +152,7 @@ TEST_CASE("stream: an origin is closed only after everything it wrote before was
   settle(wires, a, b);
   std::vector<std::pair<geolru::crdt::Stamp, std::string>> writes;
   Random random{7};
-  for (int i = 0; i < 400; ++i) {
+  for (int i = 0; i < 1'000; ++i) {
     if (random.below(20) == 0) wires.stall(a, b, random.below(2) == 0);
     const std::string key = "k" + std::to_string(random.below(30));
     writes.emplace_back(wires.set(a, key, std::string(random.below(200'000), 'x')), key);
