@@ -63,6 +63,7 @@ class Index {
       if (alike == 0) return;
       const auto* block =
           reinterpret_cast<const char*>(group_->blocks[cell_at(alike)].load(std::memory_order_acquire));
+      if (block == nullptr) return;
       for (std::size_t line = 0; line < prefetched_lines; ++line)
         __builtin_prefetch(block + line * prefetched_line_bytes);
     }

@@ -137,7 +137,7 @@ Written Store::clear(WallMs wall) {
 }
 
 /// The hash of a key that is about to be written; what that looks at first is on its way into the cache.
-KeyHash Store::prepare_write(std::string_view key) {
+KeyHash Store::prepare_write(std::string_view key) const {
   const Readers::Guard reading = begin_reading();
   const Wanted wanted = prepare(reading, key);
   wanted.place.prefetch_entries();

@@ -253,7 +253,7 @@ class Store {
   }
   [[nodiscard]] static const Block* find_locked(Shard& shard, std::string_view key, KeyHash hash, WallMs now,
                                                 bool* revivable);
-  [[nodiscard]] KeyHash prepare_write(std::string_view key);
+  [[nodiscard]] KeyHash prepare_write(std::string_view key) const;
   Written write(KeyHash hash, BlockRef block, Ms ttl, WallMs wall);
   [[nodiscard]] bool is_outdated(const ApplyRules& rules) const;
   [[nodiscard]] bool exceeds_capacity(std::size_t live, std::size_t bytes) const {

@@ -22,9 +22,9 @@ void churn(Readers& readers, int& freed) {
 void free_flag(void* flag) { *static_cast<bool*>(flag) = true; }
 
 TEST_CASE("readers: what one may have seen is freed after it is done, and soon", "[readers]") {
-  Readers readers;
   bool is_freed = false;
   int others = 0;
+  Readers readers;
   std::optional<Readers::Guard> reading{std::in_place, readers};
   readers.retire(&is_freed, free_flag, 100);
   readers.reclaim();
@@ -42,9 +42,9 @@ TEST_CASE("readers: what one may have seen is freed after it is done, and soon",
 }
 
 TEST_CASE("readers: one that comes later holds nothing back", "[readers]") {
-  Readers readers;
   bool is_freed = false;
   int others = 0;
+  Readers readers;
   readers.retire(&is_freed, free_flag, 16 * 1024);
   readers.reclaim();  // a batch of its own, whose epoch has ended
   const Readers::Guard reading{readers};
@@ -54,19 +54,19 @@ TEST_CASE("readers: one that comes later holds nothing back", "[readers]") {
 }
 
 TEST_CASE("readers: what takes up much memory is freed as soon as nobody reads", "[readers]") {
-  Readers readers;
   bool is_freed = false;
+  bool is_read_freed = false;
+  bool is_next_freed = false;
+  Readers readers;
   readers.retire(&is_freed, free_flag, 64 * 1024);
   readers.reclaim();
   REQUIRE(is_freed);
-  bool is_read_freed = false;
   {
     const Readers::Guard reading{readers};
     readers.retire(&is_read_freed, free_flag, 64 * 1024);
     readers.reclaim();
     REQUIRE_FALSE(is_read_freed);
   }
-  bool is_next_freed = false;
   readers.retire(&is_next_freed, free_flag, 16 * 1024);
   readers.reclaim();  // a batch of its own
   REQUIRE(is_read_freed);
@@ -126,10 +126,10 @@ TEST_CASE("readers: a thread that ends may still read", "[readers]") {
       while (!has_looked) std::this_thread::yield();
     }
   };
-  Readers readers;
-  readers_of_test = &readers;
   bool is_freed = false;
   int others = 0;
+  Readers readers;
+  readers_of_test = &readers;
   std::thread ending{[&] {
     thread_local Last last;  // goes after what the first look-up below leaves behind
     ++last.used;
