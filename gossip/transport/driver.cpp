@@ -72,6 +72,7 @@ void Driver::ask(const std::function<void(Engine&, Now)>& question) {
 }
 
 bool Driver::fetch(crdt::KeyHash hash) {
+  if (is_alone_.load(std::memory_order_relaxed)) return false;
   {
     const std::lock_guard lock(fetch_mutex_);
     if (to_fetch_.size() >= crdt::limits::fetches_max) return false;
@@ -155,6 +156,7 @@ void Driver::turn() noexcept {
   const auto now = clocks();
   if (std::exchange(failed_, false)) guarded([this] { drop_all("out of memory"); });
   guarded([&] { do_turn(now); });
+  is_alone_.store(connections_.empty(), std::memory_order_relaxed);
   guarded([&] {
     if (is_done(now.steady)) uv_stop(loop_.get());
   });

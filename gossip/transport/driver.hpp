@@ -2,6 +2,7 @@
 // happens. Loop-bound, but for the members that say otherwise.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -119,6 +120,7 @@ class Driver final : private ConnectionOwner {
   std::unique_ptr<Resolver> resolver_;
   Upkeep upkeep_;
   std::map<LinkId, ConnectionPtr> connections_;
+  std::atomic<bool> is_alone_{true};  // no connection as of the last turn
   std::deque<Output> doing_;
   std::vector<Happened> happened_;
   std::vector<LinkId> touched_;  // something was queued, or could not be written yet

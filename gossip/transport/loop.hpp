@@ -40,8 +40,8 @@ class Loop {
   /// an acknowledgement. One at a time; set it before anyone waits.
   void on_progress(std::function<void()> notice);
 
-  /// Asks peers for the value of a stub, see Engine::fetch. Any thread, without waiting. False: too many are asked
-  /// for already, and nothing was done.
+  /// Asks peers for the value of a stub, see Engine::fetch. Any thread, without waiting. False: nobody is
+  /// connected, or too many are asked for already, and nothing was done.
   bool fetch(crdt::KeyHash hash);
 
   /// Calls `notice` on the loop thread for every fetch that ended, found or not. Must not throw; set it before

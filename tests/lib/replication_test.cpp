@@ -94,6 +94,22 @@ TEST_CASE("fetch: a loader is called when nobody has it, or when others are not 
   }
 }
 
+TEST_CASE("fetch: a node that is alone asks nobody, and does so again once others are there", "[lib][net]") {
+  Cache west{{.capacity_entries = 1, .region = "west", .listen = "127.0.0.1:0", .fetch_timeout = 20s}};
+  west.set("a", "1");
+  west.set("b", "2");
+  REQUIRE(west.stats().stubs == 1);
+  CHECK_FALSE(west.get("a"));
+  CHECK(west.get_or_load("a", [](auto) { return "loaded"; })->view() == "loaded");
+  CHECK(west.stats().fetches == 0);
+  Cache east{{.region = "east", .listen = "127.0.0.1:0", .seeds = {address_of(west)}}};
+  REQUIRE(eventually([&] { return linked(east, 1) && linked(west, 1) && east.contains("a"); }));
+  west.set("c", "3");
+  const auto never = [](std::string_view) -> std::optional<std::string> { throw std::logic_error{"loads"}; };
+  CHECK(west.get_or_load("a", never)->view() == "loaded");
+  CHECK(west.stats().fetches == 1);
+}
+
 TEST_CASE("wait: true once the other region has it, false for more regions than there are", "[lib][net]") {
   Pair pair;
   const WriteToken first = pair.east.set("k", "v");
