@@ -11,7 +11,11 @@
 
 namespace geolru::crdt {
 
-/// Every call is told the order, `is_first(a, b)`, which must always be the same for what is in the heap.
+/// For who need not know where in a heap an entry is.
+inline constexpr auto untold = [](const auto& /*entry*/, std::size_t /*index*/) {};
+
+/// Every call is told the order, `is_first(a, b)`, which must always be the same for what is in the heap. Those that
+/// move entries call `moved(entry, index)` for each that has another index now.
 template <typename Entry>
 class LineHeap {
  public:
@@ -19,22 +23,24 @@ class LineHeap {
   void prepare() {
     if (place_of(size_) / children == lines_.size()) reserve_one(lines_);
   }
-  void push(const Entry& entry, auto is_first) {
+  void push(const Entry& entry, auto is_first, auto moved) {
     if (place_of(size_) / children == lines_.size()) lines_.emplace_back();
-    put_up(size_++, entry, is_first);
+    put_up(size_++, entry, is_first, moved);
   }
+  void push(const Entry& entry, auto is_first) { push(entry, is_first, untold); }
   /// Takes the entry at an index out.
-  void remove(std::size_t index, auto is_first) {
+  void remove(std::size_t index, auto is_first, auto moved) {
     const Entry last = (*this)[--size_];
     if (place_of(size_) % children == 0) lines_.pop_back();
     if (index == size_) return;
     if (index > 0 && is_first(last, (*this)[parent_of(index)])) {
-      put_up(index, last, is_first);
+      put_up(index, last, is_first, moved);
     } else {
-      put_down(index, last, is_first);
+      put_down(index, last, is_first, moved);
     }
   }
-  void replace_top(const Entry& entry, auto is_first) { put_down(0, entry, is_first); }
+  void remove(std::size_t index, auto is_first) { remove(index, is_first, untold); }
+  void replace_top(const Entry& entry, auto is_first) { put_down(0, entry, is_first, untold); }
 
   [[nodiscard]] bool empty() const { return size_ == 0; }
   [[nodiscard]] std::size_t size() const { return size_; }
@@ -56,10 +62,6 @@ class LineHeap {
   /// The top is at the end of the first line, and the children of entry i are line i + 1.
   static constexpr std::size_t place_of(std::size_t index) { return index + children - 1; }
   static constexpr std::size_t parent_of(std::size_t index) { return (index - 1) / children; }
-  [[nodiscard]] Entry& at(std::size_t index) {
-    return lines_[place_of(index) / children].entries[place_of(index) % children];
-  }
-
   [[nodiscard]] std::size_t first_child(std::size_t index, auto is_first) const {
     const std::size_t begin = index * children + 1;
     if (begin >= size_) return 0;
@@ -70,21 +72,23 @@ class LineHeap {
     }
     return first;
   }
+  void put(std::size_t index, const Entry& entry, auto moved) {
+    lines_[place_of(index) / children].entries[place_of(index) % children] = entry;
+    moved(entry, index);
+  }
   /// Puts an entry into a hole or above it.
-  void put_up(std::size_t hole, const Entry& entry, auto is_first) {
-    while (hole > 0 && is_first(entry, (*this)[parent_of(hole)])) {
-      at(hole) = (*this)[parent_of(hole)];
-      hole = parent_of(hole);
-    }
-    at(hole) = entry;
+  void put_up(std::size_t hole, const Entry& entry, auto is_first, auto moved) {
+    for (; hole > 0 && is_first(entry, (*this)[parent_of(hole)]); hole = parent_of(hole))
+      put(hole, (*this)[parent_of(hole)], moved);
+    put(hole, entry, moved);
   }
   /// Puts an entry into a hole or below it.
-  void put_down(std::size_t hole, const Entry& entry, auto is_first) {
+  void put_down(std::size_t hole, const Entry& entry, auto is_first, auto moved) {
     for (std::size_t child = 0; (child = first_child(hole, is_first)) != 0; hole = child) {
       if (!is_first((*this)[child], entry)) break;
-      at(hole) = (*this)[child];
+      put(hole, (*this)[child], moved);
     }
-    at(hole) = entry;
+    put(hole, entry, moved);
   }
 
   std::vector<Line> lines_;

@@ -5,55 +5,6 @@
 
 namespace geolru::crdt {
 
-void StubHeap::put(SlotArray& slots, std::size_t at, Entry entry) {
-  entries_[at] = entry;
-  slots[entry.slot].heap_place = static_cast<std::uint32_t>(at);
-}
-
-/// Puts an entry into a hole or above it.
-void StubHeap::put_up(SlotArray& slots, std::size_t hole, Entry entry) {
-  while (hole > 0) {
-    const std::size_t parent = (hole - 1) / children;
-    if (entries_[parent].stamp() <= entry.stamp()) break;
-    put(slots, hole, entries_[parent]);
-    hole = parent;
-  }
-  put(slots, hole, entry);
-}
-
-/// Puts an entry into a hole or below it.
-void StubHeap::put_down(SlotArray& slots, std::size_t hole, Entry entry) {
-  for (;;) {
-    const std::size_t first = hole * children + 1;
-    if (first >= entries_.size()) break;
-    const auto begin = entries_.begin() + static_cast<std::ptrdiff_t>(first);
-    const auto end = begin + static_cast<std::ptrdiff_t>(std::min(children, entries_.size() - first));
-    const auto oldest = std::ranges::min_element(begin, end, {}, &Entry::stamp);
-    if (entry.stamp() <= oldest->stamp()) break;
-    put(slots, hole, *oldest);
-    hole = static_cast<std::size_t>(oldest - entries_.begin());
-  }
-  put(slots, hole, entry);
-}
-
-void StubHeap::push(SlotArray& slots, SlotId id) {
-  const Entry entry{slots[id].stamp, id};
-  entries_.push_back(entry);
-  put_up(slots, entries_.size() - 1, entry);
-}
-
-void StubHeap::remove(SlotArray& slots, SlotId id) {
-  const std::size_t hole = slots[id].heap_place;
-  const Entry last = entries_.back();
-  entries_.pop_back();
-  if (last.slot == id) return;
-  if (hole > 0 && entries_[(hole - 1) / children].stamp() > last.stamp()) {
-    put_up(slots, hole, last);
-  } else {
-    put_down(slots, hole, last);
-  }
-}
-
 void OriginLog::insert(SlotArray& slots, SlotId id) {
   Slot& slot = slots[id];
   // `after` becomes the newest slot that is not newer than this one.

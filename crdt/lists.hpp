@@ -4,42 +4,49 @@
 
 #include <vector>
 
+#include "crdt/line_heap.hpp"
 #include "crdt/slot.hpp"
 
 namespace geolru::crdt {
 
-/// Stubs, the oldest stamp on top: a heap in an array, with four children to each (Johnson 1975). No call takes long,
-/// also the first after very many stubs have come, and only its own array is read; of the slots, which lie anywhere, it
-/// only writes to those that move.
+/// Stubs, the oldest stamp on top. No call takes long, also the first after very many stubs have come, and only its own
+/// array is read; of the slots, which lie anywhere, it only writes to those that move.
 class StubHeap {
  public:
   /// What `push` needs. Throws std::bad_alloc, changing nothing.
-  void prepare() { reserve_one(entries_); }
-  void push(SlotArray& slots, SlotId id);
-  void remove(SlotArray& slots, SlotId id);
-  [[nodiscard]] SlotId top() const { return entries_.empty() ? no_slot : entries_.front().slot; }
-  [[nodiscard]] std::size_t size() const { return entries_.size(); }
+  void prepare() { heap_.prepare(); }
+  void push(SlotArray& slots, SlotId id) {
+    heap_.push(Entry{slots[id].stamp, id}, older_first, NotePlace{slots});
+  }
+  void remove(SlotArray& slots, SlotId id) {
+    heap_.remove(slots[id].heap_place, older_first, NotePlace{slots});
+  }
+  [[nodiscard]] SlotId top() const { return heap_.empty() ? no_slot : heap_.top().slot; }
+  [[nodiscard]] std::size_t size() const { return heap_.size(); }
 
  private:
-  static constexpr std::size_t children = 4;
-
   struct Entry {
-    explicit Entry(Hlc stamp, SlotId id)
+    Entry() = default;
+    Entry(Hlc stamp, SlotId id)
         : high{static_cast<std::uint32_t>(stamp.raw >> 32)},
           low{static_cast<std::uint32_t>(stamp.raw)},
           slot{id} {}
     [[nodiscard]] std::uint64_t stamp() const { return std::uint64_t{high} << 32 | low; }
 
-    std::uint32_t high;
-    std::uint32_t low;
-    SlotId slot;
+    std::uint32_t high = 0;
+    std::uint32_t low = 0;
+    SlotId slot = no_slot;
   };
 
-  void put(SlotArray& slots, std::size_t at, Entry entry);
-  void put_up(SlotArray& slots, std::size_t hole, Entry entry);
-  void put_down(SlotArray& slots, std::size_t hole, Entry entry);
+  static constexpr auto older_first = [](const Entry& a, const Entry& b) { return a.stamp() < b.stamp(); };
+  struct NotePlace {
+    void operator()(const Entry& entry, std::size_t index) const {
+      slots[entry.slot].heap_place = static_cast<std::uint32_t>(index);
+    }
+    SlotArray& slots;
+  };
 
-  std::vector<Entry> entries_;  // each slot knows where in it
+  LineHeap<Entry> heap_;  // each slot knows where in it
 };
 
 /// The slots of one origin in stamp order, oldest first; and how many of its stubs are packed away.
