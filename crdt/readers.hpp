@@ -87,7 +87,7 @@ class Readers {
   /// Takes what new readers cannot reach any more, to call `free` on it later; from a later `reclaim` of the thread,
   /// when that may have been reached by nobody who still reads. Throws std::bad_alloc, taking nothing.
   void retire(void* what, void (*free)(void*), std::size_t bytes);
-  /// Frees what this thread has retired, if it is much and nobody reads it any more. Best called without a lock.
+  /// Frees some of what this thread has retired and nobody reads any more. Best called without a lock.
   void reclaim();
 
   /// Ends an epoch and returns it: who begins to read later cannot reach what was made unreachable before this call.
