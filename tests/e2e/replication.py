@@ -17,6 +17,13 @@ def all_lack(nodes, key):
     return all(lacks(node, key) for node in nodes)
 
 
+def nothing_comes(node, seconds=1):
+    """Whether no record came to a node for so long."""
+    before = node.ask("stats")["records_in"]
+    time.sleep(seconds)
+    return node.ask("stats")["records_in"] == before
+
+
 def expect_agreement(world, nodes, what):
     """Waits until everything written so far is known everywhere; then all must know the same."""
     wall_ms = time.time() * 1000
@@ -212,6 +219,7 @@ def audited(world):
     a.ask("erase k-8")
     wall_ms = time.time() * 1000
     eventually(lambda: closed_up_to([a, b], wall_ms), "both have seen all", within=15)
+    eventually(lambda: nothing_comes(b), "what was asked for before all was closed over is here as well")
     for key in ("k-7", "k-8", "k-9"):
         expect(b.ask(f"lose {key}")["lost"], f"{key} was not there")
     expect(not holds(b, "k-7", "newer"), "a lost key is served")
