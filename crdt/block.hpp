@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "crdt/spare_blocks.hpp"
 #include "crdt/stamp.hpp"
 
 namespace geolru::crdt {
@@ -51,8 +52,9 @@ class Block {
 
   /// Bytes it takes up, the allocator's rounding and header included.
   [[nodiscard]] std::size_t footprint() const { return footprint(key_size_ + std::size_t{value_size_}); }
-  [[nodiscard]] static std::size_t footprint(std::size_t bytes) {
-    return (header_bytes + bytes + allocator_header_bytes + 15) & ~std::size_t{15};
+  [[nodiscard]] static constexpr std::size_t footprint(std::size_t bytes) {
+    constexpr std::size_t grain = SpareBlocks::grain;
+    return (header_bytes + bytes + SpareBlocks::overhead + grain - 1) / grain * grain;
   }
 
   void retain() const { refs_.fetch_add(1, std::memory_order_relaxed); }
@@ -61,7 +63,6 @@ class Block {
   }
 
  private:
-  static constexpr std::size_t allocator_header_bytes = 8;
   static constexpr std::size_t header_bytes = 26;  // Behind which the key begins, and the value after it.
 
   Block(std::uint16_t key_size, std::uint32_t value_size) : value_size_{value_size}, key_size_{key_size} {}

@@ -51,7 +51,7 @@ class alignas(64) Limbo {
   // So much makes a batch, and so many of them, or so much in all, may wait before the readers are looked at.
   static constexpr std::size_t batch_items = 32;
   static constexpr std::size_t batch_bytes = 16 * 1024;
-  static constexpr std::size_t batches_max = 4;
+  static constexpr std::size_t batches_max = 12;
   static constexpr std::size_t bytes_max = 64 * 1024;
   static constexpr std::size_t items_max = 1'024;
   static constexpr std::size_t prefetched = 4;
