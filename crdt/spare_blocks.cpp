@@ -4,7 +4,7 @@
 #include <new>
 #include <utility>
 
-// AddressSanitizer is to see who uses what is spared.
+// AddressSanitizer is to see who uses what is spared, all but the pointer to the next one, by which LeakSanitizer goes.
 #if __has_include(<sanitizer/asan_interface.h>)
 #include <sanitizer/asan_interface.h>
 #else
@@ -57,7 +57,7 @@ void SpareBlocks::keep(void* memory, std::size_t footprint) {
   Spare*& first = spares_[footprint / grain];
   first = new (memory) Spare{first};
   bytes_ += footprint;
-  ASAN_POISON_MEMORY_REGION(memory, footprint - overhead);
+  ASAN_POISON_MEMORY_REGION(first + 1, footprint - overhead - sizeof(Spare));
 }
 
 /// All of a size go before any of the next, and so also those of which nothing comes any more.

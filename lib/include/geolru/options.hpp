@@ -30,7 +30,8 @@ enum class Eviction : std::uint8_t {
 /// How a Cache is set up. What is wrong with it, the constructor of Cache says by throwing.
 struct Options {
   /// Bytes for everything: keys, values, bookkeeping and what is remembered of values that are gone (of which
-  /// at most an eighth). 0 throws.
+  /// at most an eighth). 0 throws. Besides, each thread that writes keeps up to 256 KiB of what it has freed for what it
+  /// writes next, for all caches of the process together; and about 64 KiB a cache wait until no reader can see them.
   std::size_t capacity_bytes = std::size_t{64} << 20;
 
   /// Live entries at most; 0: bounded by bytes alone.
