@@ -120,6 +120,10 @@ def against_limit(samples, measure, most, limit_measure=None):
     return samples.median(limit_measure, LIMIT), [Aim(f"≤ {most} × the limit", ratio, most)]
 
 
+def median_if_any(samples, measure, subject):
+    return samples.median(measure, subject) if samples.has(measure, subject) else None
+
+
 def calls_of_both(samples, title, measure, subject):
     """A row in millions of calls a second, of two threads together."""
     values = [1e3 / ns for ns in samples.of(measure, subject)]
@@ -144,17 +148,18 @@ def get_rows(samples, order, size):
         yield row
     if samples.has(many, OURS):
         _, aims = against_limit(samples, many, 0.6, one)
-        batch = samples.median(many, BATCH_LIMIT) if samples.has(many, BATCH_LIMIT) else None
-        yield Row(f"get_many of 16, per key, {what}", "ns", samples.of(many, OURS), limit=batch, aims=aims)
+        yield Row(f"get_many of 16, per key, {what}", "ns", samples.of(many, OURS),
+                  limit=median_if_any(samples, many, BATCH_LIMIT), aims=aims)
 
 
 def write_rows(samples, order, size):
+    """Their limits: for mixes exact LRU at its cheapest, for sets the bare table; neither has a lock or a clock."""
     what = f"{order}, {size} B"
     for measure, title in (("mix_95_5", "95/5"), ("mix_50_50", "50/50")):
         one, two = name(measure, order, size), name(measure, order, size, 2)
         if samples.has(one, NODE):
             yield Row(f"{title}, a miss is set, as a node, {what}", "ns", samples.of(one, NODE),
-                      **against_peers(samples, one, NODE))
+                      limit=median_if_any(samples, one, FLAT_LRU), **against_peers(samples, one, NODE))
         if samples.has(two, NODE):
             yield calls_of_both(samples, f"{title}, a miss is set, as a node, two threads, {what}", two, NODE)
     over, read = name("set", order, size), name("get", order, size)
@@ -163,7 +168,8 @@ def write_rows(samples, order, size):
         compared["aims"] = []
         if samples.has(read, OURS):
             compared["aims"] = [Aim("≤ 2 × get hit", samples.ratio(over, OURS, read, OURS), 2)]
-        yield Row(f"set that overwrites, {what}", "ns", samples.of(over, OURS), **compared)
+        yield Row(f"set that overwrites, {what}", "ns", samples.of(over, OURS),
+                  limit=median_if_any(samples, over, LIMIT), **compared)
     many = name("set_many", order, size)
     if samples.has(many, OURS):
         yield Row(f"set_many of 16 that overwrite, per key, {what}", "ns", samples.of(many, OURS))
@@ -201,7 +207,7 @@ def worst_rows(samples):
         cases += [(f"burst/{kib}/{call}", "with room", f"slowest {what} in a burst of {kib} KiB values")
                   for call, what in (("large", "set of the burst"), ("gets", "small get"), ("sets", "small set"))]
     # Of calls that do nothing on two threads: what the machine, or whoever shares it, takes away for itself.
-    limit = samples.median("expiry/nothing", LIMIT) if samples.has("expiry/nothing", LIMIT) else None
+    limit = median_if_any(samples, "expiry/nothing", LIMIT)
     for measure, beside, title in cases:
         if samples.has(measure, OURS):
             yield Row(title, "µs", samples.of(measure, OURS), peer=beside,
