@@ -84,8 +84,8 @@ TEST_CASE("spare blocks: what a thread frees when its own have gone goes back at
   };
   std::size_t held = 1;
   on_new_thread([&held] {
-    thread_local const Late late{SpareBlocks::allocate(64),
-                                 held};  // before there are spares: it goes after them
+    // Made before there are spares, so that it goes after them.
+    thread_local const Late late{SpareBlocks::allocate(64), held};
     free_new(64, 1);
     REQUIRE(SpareBlocks::held() == 64);
   });
