@@ -11,9 +11,6 @@
 
 namespace geolru::crdt {
 
-/// For who need not know where in a heap an entry is.
-inline constexpr auto untold = [](const auto& /*entry*/, std::size_t /*index*/) {};
-
 /// Every call is told the order, `is_first(a, b)`, which must always be the same for what is in the heap. Those that
 /// move entries call `moved(entry, index)` for each that has another index now.
 template <typename Entry>
@@ -27,7 +24,6 @@ class LineHeap {
     if (place_of(size_) / children == lines_.size()) lines_.emplace_back();
     put_up(size_++, entry, is_first, moved);
   }
-  void push(const Entry& entry, auto is_first) { push(entry, is_first, untold); }
   /// Takes the entry at an index out.
   void remove(std::size_t index, auto is_first, auto moved) {
     const Entry last = (*this)[--size_];
@@ -39,8 +35,6 @@ class LineHeap {
       put_down(index, last, is_first, moved);
     }
   }
-  void remove(std::size_t index, auto is_first) { remove(index, is_first, untold); }
-  void replace_top(const Entry& entry, auto is_first) { put_down(0, entry, is_first, untold); }
 
   [[nodiscard]] bool empty() const { return size_ == 0; }
   [[nodiscard]] std::size_t size() const { return size_; }
@@ -49,8 +43,6 @@ class LineHeap {
   [[nodiscard]] const Entry& operator[](std::size_t index) const {
     return lines_[place_of(index) / children].entries[place_of(index) % children];
   }
-  /// The index of what comes on top when the top goes; 0 if nothing does.
-  [[nodiscard]] std::size_t next_top(auto is_first) const { return first_child(0, is_first); }
 
   static constexpr std::size_t children = 64 / sizeof(Entry);
 

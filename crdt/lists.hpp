@@ -2,6 +2,7 @@
 // stamp. Serialised by the shard's lock.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "crdt/line_heap.hpp"
@@ -21,7 +22,15 @@ class StubHeap {
   void remove(SlotArray& slots, SlotId id) {
     heap_.remove(slots[id].heap_place, older_first, NotePlace{slots});
   }
+  [[nodiscard]] bool empty() const { return heap_.empty(); }
   [[nodiscard]] SlotId top() const { return heap_.empty() ? no_slot : heap_.top().slot; }
+  /// Of the top one; zero if there is none.
+  [[nodiscard]] Hlc top_stamp() const { return heap_.empty() ? Hlc{} : Hlc{heap_.top().stamp()}; }
+  /// Calls `visit(slot)` for some of which most come out next.
+  template <typename Visit>
+  void visit_upcoming(Visit visit) const {
+    for (std::size_t i = 0; i < std::min(heap_.size(), upcoming); ++i) visit(heap_[i].slot);
+  }
   [[nodiscard]] std::size_t size() const { return heap_.size(); }
 
  private:
@@ -45,6 +54,8 @@ class StubHeap {
     }
     SlotArray& slots;
   };
+
+  static constexpr std::size_t upcoming = 6;  // itself and those below it
 
   LineHeap<Entry> heap_;  // each slot knows where in it
 };

@@ -25,64 +25,85 @@ void Lru::replace(const Block& old, const Block& block) {
 
 void Lru::prepare(SlotId id) {
   if (id >= is_in_.size()) is_in_.resize(id + 1);
-  heaps_[read].prepare();
-  heaps_[unread].prepare();
+  queues_[read].prepare();
+  queues_[unread].prepare();
 }
 
 void Lru::push(Kind kind, Entry entry) {
   const auto bit = static_cast<std::uint8_t>(1 << kind);
   if (is_in_[entry.slot] & bit) return;  // with an earlier time, which will do
-  heaps_[kind].prepare();
-  heaps_[kind].push(entry, older_first());  // mostly the newest of all, and in its place already
+  queues_[kind].push(entry);
   is_in_[entry.slot] |= bit;
 }
 
-void Lru::pop(Kind kind) {
-  auto& heap = heaps_[kind];
-  is_in_[heap.top().slot] &= static_cast<std::uint8_t>(~(1 << kind));
-  heap.remove(0, older_first());
+/// Takes out what the queue's top has just been.
+void Lru::pop(Kind kind, SlotId slot) {
+  queues_[kind].pop();
+  is_in_[slot] &= static_cast<std::uint8_t>(~(1 << kind));
 }
 
-/// Brings into the cache what is looked at when the top has gone: the block of what comes next and, for later, the
-/// slots of all that may.
-void Lru::prefetch_next(const LineHeap<Entry>& heap, const SlotArray& slots) const {
-  for (std::size_t i = 1; i < std::min(heap.size(), heap.children + 1); ++i)
-    __builtin_prefetch(&slots[heap[i].slot]);
-  if (const std::size_t next = heap.next_top(older_first()); next != 0)
-    __builtin_prefetch(slots[heap[next].slot].block);
+/// Brings into the cache what is looked at next.
+void Lru::prefetch_next(const TickQueue& queue, const SlotArray& slots) const {
+  std::size_t ahead = 0;
+  queue.visit_upcoming(slots_ahead + 1, [&](const Entry& entry) {
+    if (ahead > blocks_ahead) {
+      __builtin_prefetch(&slots[entry.slot]);
+      __builtin_prefetch(&is_in_[entry.slot], 1);
+    } else if (ahead > 0) {
+      __builtin_prefetch(slots[entry.slot].block);
+    }
+    ++ahead;
+  });
 }
 
 SlotId Lru::find_oldest(Kind kind, const SlotArray& slots, SlotId spare) {
-  auto& heap = heaps_[kind];
+  auto& queue = queues_[kind];
   Entry best{0, no_slot};
-  for (std::size_t looks = 0; !heap.empty(); ++looks) {
+  for (std::size_t looks = 0; !queue.empty(); ++looks) {
     if (looks >= looks_max && (best.slot != no_slot || kind == unread)) return best.slot;
-    const Entry entry = heap.top();
-    prefetch_next(heap, slots);
+    const Entry entry = queue.top();
+    prefetch_next(queue, slots);
     const Slot& slot = slots[entry.slot];
     if (!slot.is_live()) {
-      pop(kind);
+      pop(kind, entry.slot);
       continue;
     }
     const Use use = slot.block->use();
     const Kind is = use.read ? read : unread;
-    if (is != kind) {
-      push(is, {use.tick, entry.slot});  // first, since it may throw
-      pop(kind);
-      continue;
-    }
-    if (use.tick == entry.tick) {
+    queues_[is].prepare();  // may throw, and what is taken out must get back in
+    if (is == kind && use.tick == entry.tick) {
       if (entry.slot != spare) return entry.slot;
-      pop(kind);
+      pop(kind, entry.slot);
       const SlotId next = find_oldest(kind, slots, no_slot);
       push(kind, entry);
       return next;
     }
-    heap.replace_top({use.tick, entry.slot}, older_first());
-    if (entry.slot != spare && (best.slot == no_slot || age(use.tick) > age(best.tick)))
+    pop(kind, entry.slot);
+    push(is, {use.tick, entry.slot});
+    if (is == kind && entry.slot != spare && (best.slot == no_slot || age(use.tick) > age(best.tick)))
       best = {use.tick, entry.slot};
   }
   return no_slot;
+}
+
+void Lru::keep_up(const SlotArray& slots, std::size_t looks) {
+  for (const Kind kind : {unread, read}) {
+    auto& queue = queues_[kind];
+    for (std::size_t i = 0; i < looks && !queue.empty() && age(queue.begin()) > age_max_; ++i) {
+      queues_[unread].prepare();
+      queues_[read].prepare();
+      const Entry entry = queue.top();
+      pop(kind, entry.slot);
+      if (!slots[entry.slot].is_live()) continue;
+      const Block& block = *slots[entry.slot].block;
+      Use use = block.use();
+      if (age(use.tick) > age_max_) {
+        use.tick = (now() - age_max_) & tick_mask;
+        block.note_use(use);
+      }
+      push(use.read ? read : unread, {use.tick, entry.slot});
+    }
+  }
 }
 
 SlotId Lru::oldest(const SlotArray& slots, SlotId spare) {

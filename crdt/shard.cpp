@@ -200,24 +200,36 @@ bool Shard::evict(SlotId spare, MayGo which) {
   return true;
 }
 
-void Shard::prepare_evictions() const {
-  order_.visit_upcoming([&](SlotId id) { __builtin_prefetch(&slots_[id]); });
-  order_.visit_upcoming([&](SlotId id) {
-    const Slot& slot = slots_[id];
-    const Index::Place place = place_of(slot.hash);
-    place.prefetch();
-    place.prefetch_entries();
-    __builtin_prefetch(slot.block, 1);
-  });
+void Shard::prepare_evictions(std::size_t count) const {
+  order_.visit_upcoming(count, [&](SlotId id) { __builtin_prefetch(&slots_[id]); });
+  order_.visit_upcoming(count, [&](SlotId id) { prefetch_value(slots_[id]); });
+}
+
+/// What changes when a slot's value goes.
+void Shard::prefetch_value(const Slot& slot) const {
+  prefetch_place(slot);
+  __builtin_prefetch(slot.block, 1);
+}
+
+/// What changes when the slot itself goes.
+void Shard::prefetch_place(const Slot& slot) const {
+  const Index::Place place = place_of(slot.hash);
+  place.prefetch();
+  place.prefetch_entries();
 }
 
 bool Shard::sweep(WallMs now, Ms retention, std::size_t slots) {
+  order_.keep_up(slots_, slots);
   if (!forget_past_retention(now, retention, slots)) return false;
   if (sweep_next_ == 0) {
     if (now < expiry_min_) return true;
     expiry_min_round_ = WallMs::max();
   }
   const SlotId end = slots_.end();
+  // All at once, where each would be waited for with the lock held.
+  for (SlotId id = sweep_next_; id < end && id - sweep_next_ < slots; ++id) {
+    if (slots_[id].is_live() && !serves(slots_[id], now)) prefetch_value(slots_[id]);
+  }
   for (; sweep_next_ < end; ++sweep_next_) {
     if (slots-- == 0) return false;
     const Slot& slot = slots_[sweep_next_];

@@ -125,7 +125,7 @@ class Shard {
   bool evict(SlotId spare, MayGo which);
   /// Brings what the next evictions read into the cache, all at once: waiting for it one after another is most of what
   /// they cost.
-  void prepare_evictions() const;
+  void prepare_evictions(std::size_t count) const;
   /// Packs old stubs and drops what is over the budget, a stub a step; more steps only if young stubs would exceed
   /// theirs. The highest stamp dropped, zero if none was.
   Hlc trim_stubs(WallMs now, std::size_t steps = steps_per_call);
@@ -253,6 +253,8 @@ class Shard {
   void drop_value(SlotId id);
   void retire(Block* block);
   void prefetch_neighbours(const Slot& slot) const;
+  void prefetch_value(const Slot& slot) const;
+  void prefetch_place(const Slot& slot) const;
   void leave_lists(SlotId id);
   void free_slot(SlotId id);
   void retire_log(std::size_t log);
@@ -260,6 +262,7 @@ class Shard {
   /// Old enough to be packed or dropped.
   [[nodiscard]] bool is_of_age(Hlc stub, WallMs now) const { return stub.ms() + budget_.age_min <= now; }
   [[nodiscard]] bool may_pack(WallMs now) const;
+  void prepare_to_pack() const;
   bool pack_oldest();
   SlotId unpack(const StubRecord& stub);
   SlotId add_slot(KeyHash hash);

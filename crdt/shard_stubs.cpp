@@ -1,6 +1,7 @@
 // crdt/shard_stubs.cpp – a shard's stubs: packing and unpacking them, and dropping what is over the budget.
 #include <algorithm>
 #include <new>
+#include <utility>
 
 #include "crdt/shard.hpp"
 
@@ -14,8 +15,8 @@ constexpr std::size_t events_per_call = 64;
 
 Hlc Shard::oldest_stub() const {
   const Hlc oldest = packed_.size() == 0 ? Hlc{} : packed_.oldest().stamp;
-  if (stubs_.top() == no_slot) return oldest;
-  const Hlc in_slot = slots_[stubs_.top()].stamp;
+  if (stubs_.empty()) return oldest;
+  const Hlc in_slot = stubs_.top_stamp();
   return packed_.size() == 0 ? in_slot : std::min(in_slot, oldest);
 }
 
@@ -25,7 +26,10 @@ Hlc Shard::trim_stubs(WallMs now, std::size_t steps) {
     const bool is_over = has_too_many_stubs();
     const bool presses = is_over && stub_bytes() > budget_.bytes_hard;
     if (step >= steps && !presses) break;
-    if (may_pack(now) && pack_oldest()) continue;
+    if (may_pack(now) && pack_oldest()) {
+      prepare_to_pack();
+      continue;
+    }
     if (!is_over) break;
     const Hlc oldest = oldest_stub();
     if (oldest.is_zero() || !(is_of_age(oldest, now) || presses)) break;
@@ -43,8 +47,19 @@ bool Shard::may_trim_stubs(WallMs now) const {
 }
 
 bool Shard::may_pack(WallMs now) const {
-  return budget_.packs && stubs() <= budget_.count && stubs_.top() != no_slot &&
-         is_of_age(slots_[stubs_.top()].stamp, now) && packed_.has_room();
+  return budget_.packs && stubs() <= budget_.count && !stubs_.empty() && is_of_age(stubs_.top_stamp(), now) &&
+         packed_.has_room();
+}
+
+/// Brings into the cache what the next call will change that packs one, and the slots of those after it.
+void Shard::prepare_to_pack() const {
+  bool is_next = true;
+  stubs_.visit_upcoming([&](SlotId id) {
+    const Slot& slot = slots_[id];
+    if (!std::exchange(is_next, false)) return __builtin_prefetch(&slot, 1);
+    prefetch_place(slot);
+    prefetch_neighbours(slot);
+  });
 }
 
 /// Packs the oldest stub that has a slot. False if there is no memory for it, or links may have to be told of so many
@@ -98,7 +113,7 @@ void Shard::drop_oldest_stub() {
   const SlotId id = stubs_.top();
   if (packed_.size() != 0) {
     const StubRecord stub = packed_.oldest();
-    if (id == no_slot || stub.stamp <= slots_[id].stamp) {
+    if (id == no_slot || stub.stamp <= stubs_.top_stamp()) {
       tell_walks_of_drop(stub);
       return erase_packed(stub);  // a link that has yet to send it will not find it
     }

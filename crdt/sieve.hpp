@@ -28,10 +28,10 @@ class Sieve {
   /// The one that came first of those that nobody has read here, but not `spare`; or no_slot.
   [[nodiscard]] SlotId oldest_unread(const SlotArray& slots, SlotId spare);
 
-  /// Calls `visit(slot)` for some of which many go next.
+  /// Calls `visit(slot)` for some of which many of the next `count` will be.
   template <typename Visit>
-  void visit_upcoming(Visit visit) const {
-    for (std::size_t i = hand_; i < std::min(queue_.size(), hand_ + upcoming); ++i) {
+  void visit_upcoming(std::size_t count, Visit visit) const {
+    for (std::size_t i = hand_; i < std::min(queue_.size(), hand_ + count); ++i) {
       if (queue_[i] != no_slot) visit(queue_[i]);
     }
   }
@@ -44,7 +44,6 @@ class Sieve {
  private:
   /// So many that were read are passed by for one that goes; then the next has to go all the same.
   static constexpr std::size_t looks_max = 1'024;
-  static constexpr std::size_t upcoming = 64;
 
   void compact();
   void skip(SlotId spare);

@@ -12,9 +12,13 @@
 namespace geolru::crdt {
 namespace {
 
-/// The most that go in one hold of a shard's lock; so many at most one by one, before the next ones are prepared for.
+/// The most that go in one hold of a shard's lock; and of those as many as go on the same occasion: what they need is
+/// waited for once.
 constexpr std::size_t evictions_per_hold = 32;
-constexpr std::size_t evictions_unprepared = 4;
+constexpr std::size_t evictions_at_once = 8;
+/// Going on for that costs no more than such a part of the capacity.
+constexpr std::size_t slack_share = 4'096;
+constexpr std::size_t slack_bytes_max = 16 * 1'024;
 /// So many evictions of a call may pack old stubs, too.
 constexpr std::size_t packing_evictions = 16;
 
@@ -75,6 +79,11 @@ Store::Store(const StoreOptions& options, Origin self)
   const std::size_t count = options.shards != 0 ? options.shards : shards_for(options);
   const std::size_t events = ring_events_for(options, count);
   shard_shift_ = 63 - static_cast<unsigned>(std::countr_zero(count));
+  // One shard is an exact LRU, and as full as it may be.
+  if (count > 1) {
+    slack_ = {.bytes = std::min(options.capacity_bytes / slack_share, slack_bytes_max),
+              .entries = std::min(options.capacity_entries / slack_share, evictions_at_once)};
+  }
   for (std::size_t i = 0; i < count; ++i) {
     // Counting reads makes the order exact, and readers take turns at the count.
     shards_.push_back(std::make_unique<Shard>(events, stub_budget_for(options, count), readers_,
@@ -268,23 +277,30 @@ bool Store::evict_but(std::size_t preferred, SlotId spare, MayGo which, Debt& de
   return true;
 }
 
-/// Evicts from a shard that is held, unless it has less than its share: no more than there is need of, and no more than
-/// others would like to wait for. How many it was.
+/// Evicts from a shard that is held, if there is too much of all, unless it has less than its share: no more than others
+/// would like to wait for. How many it was.
 std::size_t Store::evict_from(Hold& shard, SlotId spare, MayGo which, Debt& debt) {
   if (!shard.over_capacity()) return 0;
   const std::size_t share = live_.load(std::memory_order_relaxed) / shards_.size();
   // Taking many from one before going on to the next is quicker, and no less fair in the end.
   const std::size_t enough = std::max<std::size_t>(share - std::min(share / 8, evictions_per_hold), 1);
+  const WallMs now = clock_.last().ms();
   std::size_t evicted = 0;
-  for (; evicted < evictions_per_hold && debt.bytes > 0 && shard.over_capacity(); ++evicted) {
-    if (shard->live() < enough) break;
-    if (evicted == evictions_unprepared) shard->prepare_evictions();
-    const std::size_t before = shard->bytes();
-    if (!shard->evict(spare, which)) break;
+  while (evicted < evictions_per_hold && debt.bytes > 0 && shard.over_capacity()) {
+    if (evicted <= evictions_at_once)
+      shard->prepare_evictions(evicted == 0 ? evictions_at_once : evictions_per_hold - evictions_at_once);
+    const std::size_t began = evicted;
+    while (evicted < began + evictions_at_once && debt.bytes > 0 && shard.over_capacity(slack_)) {
+      if (shard->live() < enough) break;
+      const std::size_t before = shard->bytes();
+      if (!shard->evict(spare, which)) break;
+      debt.pay(before - std::min(before, shard->bytes()));
+      ++evicted;
+    }
     // A call for which very many go leaves packing to the next ones and to sweeps.
-    const bool trims = debt.evicted < packing_evictions || shard->has_too_many_stubs();
-    note_floor(shard->trim_stubs(clock_.last().ms(), trims ? Shard::steps_per_call : 0));
-    debt.pay(before - std::min(before, shard->bytes()));
+    const bool trims = debt.evicted <= packing_evictions || shard->has_too_many_stubs();
+    note_floor(shard->trim_stubs(now, trims ? (evicted - began) * Shard::steps_per_call : 0));
+    if (evicted == began) break;
   }
   return evicted;
 }

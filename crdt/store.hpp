@@ -256,9 +256,14 @@ class Store {
   [[nodiscard]] KeyHash prepare_write(std::string_view key) const;
   Written write(KeyHash hash, BlockRef block, Ms ttl, WallMs wall);
   [[nodiscard]] bool is_outdated(const ApplyRules& rules) const;
-  [[nodiscard]] bool exceeds_capacity(std::size_t live, std::size_t bytes) const {
-    return bytes > options_.capacity_bytes ||
-           (options_.capacity_entries != 0 && live > options_.capacity_entries);
+  /// What an eviction may leave free.
+  struct Slack {
+    std::size_t bytes;
+    std::size_t entries;
+  };
+  [[nodiscard]] bool exceeds_capacity(std::size_t live, std::size_t bytes, Slack slack = {}) const {
+    return bytes + slack.bytes > options_.capacity_bytes ||
+           (options_.capacity_entries != 0 && live + slack.entries > options_.capacity_entries);
   }
   [[nodiscard]] bool over_capacity() const;
   void make_room(std::size_t preferred, std::uint32_t written, Debt debt);
@@ -278,6 +283,7 @@ class Store {
   std::atomic<std::uint64_t> self_;  // as an Origin; written with every shard's lock held in turn
   HybridClock clock_;
   mutable Readers readers_;
+  Slack slack_{};
 
   alignas(64) std::atomic<std::size_t> bytes_{0};  // of slots, blocks and index entries of all shards
   std::atomic<std::size_t> live_{0};

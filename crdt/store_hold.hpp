@@ -44,9 +44,10 @@ class Store::Hold {
     return {.bytes = debt_min + (bytes > bytes_ ? 2 * (bytes - bytes_) : 0)};
   }
   /// Of all shards, what has changed in this one included.
-  [[nodiscard]] bool over_capacity() const {
+  [[nodiscard]] bool over_capacity(Slack slack = {}) const {
     return store_.exceeds_capacity(store_.live_.load(std::memory_order_relaxed) + shard_.live() - live_,
-                                   store_.bytes_.load(std::memory_order_relaxed) + shard_.bytes() - bytes_);
+                                   store_.bytes_.load(std::memory_order_relaxed) + shard_.bytes() - bytes_,
+                                   slack);
   }
 
  private:

@@ -44,10 +44,14 @@ class UseOrder {
   [[nodiscard]] SlotId first_unread(const SlotArray& slots, SlotId spare) {
     return sieve_ ? sieve_->oldest_unread(slots, spare) : lru_.oldest_unread(slots, spare);
   }
-  /// Calls `visit(slot)` for some of which most go next.
+  /// Calls `visit(slot)` for some of which most of the next `count` will be.
   template <typename Visit>
-  void visit_upcoming(Visit visit) const {
-    sieve_ ? sieve_->visit_upcoming(visit) : lru_.visit_upcoming(visit);
+  void visit_upcoming(std::size_t count, Visit visit) const {
+    sieve_ ? sieve_->visit_upcoming(count, visit) : lru_.visit_upcoming(count, visit);
+  }
+  /// To be called now and then: looks at a few slots, where there is need.
+  void keep_up(const SlotArray& slots, std::size_t looks) {
+    if (!sieve_) lru_.keep_up(slots, looks);
   }
   [[nodiscard]] std::size_t size() const { return sieve_ ? sieve_->size() : lru_.size(); }
 

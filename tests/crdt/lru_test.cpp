@@ -11,7 +11,7 @@ namespace {
 
 /// Slots with blocks of no importance.
 struct Live {
-  explicit Live(bool counts_reads) : lru{counts_reads} {}
+  explicit Live(bool counts_reads, std::uint32_t age_max = 1 << 29) : lru{counts_reads, age_max} {}
   ~Live() {
     for (SlotId id = 0; id < slots.end(); ++id) {
       if (slots[id].is_live()) slots[id].block->release();
@@ -129,6 +129,32 @@ TEST_CASE("lru: where all was read since it was looked at, one that goes costs a
   }
   calls = 0;
   while (live.lru.oldest(live.slots, no_slot) != ids[9]) REQUIRE(++calls < 10);
+}
+
+TEST_CASE("lru: what nobody uses stays the oldest, however many changes come after it", "[lru]") {
+  constexpr std::uint32_t age_max = 100;
+  Live live{false, age_max};
+  const SlotId unused = live.add(false);
+  const SlotId read = live.add(false);
+  live.read(read);
+  const SlotId busy = live.add(false);
+  const std::uint32_t added = live.slots[unused].block->use().tick;
+  for (std::uint32_t change = 0; change < 10 * age_max; ++change) {
+    live.overwrite(busy);
+    const std::uint32_t behind = live.slots[busy].block->use().tick - live.slots[unused].block->use().tick;
+    REQUIRE(behind <= age_max + 4);
+    live.lru.keep_up(live.slots, 1);
+  }
+  REQUIRE(live.slots[unused].block->use().tick > added);
+  REQUIRE_FALSE(live.is_read(unused));
+  REQUIRE(live.is_read(read));
+  for (int i = 0; i < 2; ++i) {
+    const SlotId victim = live.lru.oldest(live.slots, no_slot);
+    REQUIRE((victim == unused || victim == read));
+    live.remove(victim);
+    live.lru.keep_up(live.slots, 10);
+  }
+  REQUIRE(live.lru.oldest(live.slots, no_slot) == busy);
 }
 
 }  // namespace

@@ -83,6 +83,25 @@ TEST_CASE("capacity: with one shard, bytes leave in exact LRU order", "[store]")
   }
 }
 
+TEST_CASE("capacity: of many entries a few go at once, and so it stays nearly full", "[store]") {
+  const std::size_t entries = 40'000;
+  const std::size_t at_once = entries / 4'096;
+  Store store{{.capacity_entries = entries, .shards = 2}, self};
+  std::uint64_t occasions = 0;
+  std::uint64_t evicted = 0;
+  for (std::size_t i = 0; i < entries + 3'000; ++i) {
+    store.set(std::to_string(i), "v", ttl, at(0));
+    const StoreStats stats = store.stats();
+    REQUIRE(stats.live <= entries);
+    if (i >= entries) REQUIRE(stats.live >= entries - at_once);
+    if (stats.evictions != evicted) ++occasions;
+    evicted = stats.evictions;
+  }
+  REQUIRE(evicted >= 3'000);
+  REQUIRE(occasions <= 1 + evicted / (at_once / 2));
+  REQUIRE(value_at(store, std::to_string(entries + 2'999), at(0)) == "v");
+}
+
 TEST_CASE("capacity: it holds after every call, within what one entry takes", "[store]") {
   const std::size_t capacity = 256 * 1024;
   for (const std::size_t shards : {1, 2, 4, 64}) {
