@@ -287,8 +287,9 @@ std::size_t Store::evict_from(Hold& shard, SlotId spare, MayGo which, Debt& debt
   const WallMs now = clock_.last().ms();
   std::size_t evicted = 0;
   while (evicted < evictions_per_hold && debt.bytes > 0 && shard.over_capacity()) {
-    if (evicted <= evictions_at_once)
-      shard->prepare_evictions(evicted == 0 ? evictions_at_once : evictions_per_hold - evictions_at_once);
+    // One that goes alone, as in a store without slack, would wait no less for being prepared for.
+    if (evicted == 0 && slack_.bytes > 0) shard->prepare_evictions(evictions_at_once);
+    if (evicted == evictions_at_once) shard->prepare_evictions(evictions_per_hold - evictions_at_once);
     const std::size_t began = evicted;
     while (evicted < began + evictions_at_once && debt.bytes > 0 && shard.over_capacity(slack_)) {
       if (shard->live() < enough) break;

@@ -34,7 +34,8 @@ struct Options {
   /// writes next, for all caches of the process together; and about 64 KiB a cache wait until no reader can see them.
   std::size_t capacity_bytes = std::size_t{64} << 20;
 
-  /// Live entries at most; 0: bounded by bytes alone.
+  /// Live entries at most; 0: bounded by bytes alone. Where they are many, room is made for a few at a time: a full cache
+  /// then holds up to a 4,096th, but no more than eight, fewer.
   std::size_t capacity_entries = 0;
 
   /// Time to live of writes that name none; positive, at most `max_ttl`. Unset: `max_ttl`.
