@@ -55,7 +55,7 @@ class StubHeap {
     SlotArray& slots;
   };
 
-  static constexpr std::size_t upcoming = 6;  // itself and those below it
+  static constexpr std::size_t upcoming = 1 + LineHeap<Entry>::children;
 
   LineHeap<Entry> heap_;  // each slot knows where in it
 };

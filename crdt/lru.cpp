@@ -15,7 +15,7 @@ std::uint32_t Lru::tick() {
 void Lru::insert(SlotId id, const Block& block) {
   const Use use{.tick = tick(), .read = block.use().read};
   block.note_use(use);
-  push(use.read ? read : unread, {use.tick, id});
+  push(kind_of(use), {use.tick, id});
   ++size_;
 }
 
@@ -40,6 +40,13 @@ void Lru::push(Kind kind, Entry entry) {
 void Lru::pop(Kind kind, SlotId slot) {
   queues_[kind].pop();
   is_in_[slot] &= static_cast<std::uint8_t>(~(1 << kind));
+}
+
+/// Gives what the queue's top has just been its newer time, in the queue of its kind.
+void Lru::put_right(Kind was, Entry entry, Kind is) {
+  queues_[is].prepare();  // may throw, and what is taken out must get back in
+  pop(was, entry.slot);
+  push(is, entry);
 }
 
 /// Brings into the cache what is looked at next.
@@ -69,18 +76,16 @@ SlotId Lru::find_oldest(Kind kind, const SlotArray& slots, SlotId spare) {
       continue;
     }
     const Use use = slot.block->use();
-    const Kind is = use.read ? read : unread;
-    queues_[is].prepare();  // may throw, and what is taken out must get back in
-    if (is == kind && use.tick == entry.tick) {
+    const bool is_of_kind = kind_of(use) == kind;
+    if (is_of_kind && use.tick == entry.tick) {
       if (entry.slot != spare) return entry.slot;
       pop(kind, entry.slot);
       const SlotId next = find_oldest(kind, slots, no_slot);
       push(kind, entry);
       return next;
     }
-    pop(kind, entry.slot);
-    push(is, {use.tick, entry.slot});
-    if (is == kind && entry.slot != spare && (best.slot == no_slot || age(use.tick) > age(best.tick)))
+    put_right(kind, {use.tick, entry.slot}, kind_of(use));
+    if (is_of_kind && entry.slot != spare && (best.slot == no_slot || age(use.tick) > age(best.tick)))
       best = {use.tick, entry.slot};
   }
   return no_slot;
@@ -90,18 +95,18 @@ void Lru::keep_up(const SlotArray& slots, std::size_t looks) {
   for (const Kind kind : {unread, read}) {
     auto& queue = queues_[kind];
     for (std::size_t i = 0; i < looks && !queue.empty() && age(queue.begin()) > age_max_; ++i) {
-      queues_[unread].prepare();
-      queues_[read].prepare();
       const Entry entry = queue.top();
-      pop(kind, entry.slot);
-      if (!slots[entry.slot].is_live()) continue;
+      if (!slots[entry.slot].is_live()) {
+        pop(kind, entry.slot);
+        continue;
+      }
       const Block& block = *slots[entry.slot].block;
       Use use = block.use();
       if (age(use.tick) > age_max_) {
         use.tick = (now() - age_max_) & tick_mask;
         block.note_use(use);
       }
-      push(use.read ? read : unread, {use.tick, entry.slot});
+      put_right(kind, {use.tick, entry.slot}, kind_of(use));
     }
   }
 }

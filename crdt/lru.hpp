@@ -51,7 +51,7 @@ class Lru {
   }
 
   /// Before ticks come round, those of slots that nobody uses must be put right: at most so many of each kind. To be
-  /// called now and then; a billion changes later at the latest.
+  /// called now and then, of a hundred million changes more than once.
   void keep_up(const SlotArray& slots, std::size_t looks);
 
   [[nodiscard]] std::size_t size() const { return size_; }
@@ -73,8 +73,10 @@ class Lru {
   std::uint32_t tick();
   /// Since ticks wrap round.
   [[nodiscard]] std::uint32_t age(std::uint32_t tick) const { return (now() - tick) & tick_mask; }
+  [[nodiscard]] static Kind kind_of(Use use) { return use.read ? read : unread; }
   void push(Kind kind, Entry entry);
   void pop(Kind kind, SlotId slot);
+  void put_right(Kind was, Entry entry, Kind is);
   void prefetch_next(const TickQueue& queue, const SlotArray& slots) const;
   /// The oldest of its kind but `spare`, after at most so many looks.
   [[nodiscard]] SlotId find_oldest(Kind kind, const SlotArray& slots, SlotId spare);

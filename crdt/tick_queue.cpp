@@ -7,8 +7,8 @@ namespace geolru::crdt {
 
 void TickQueue::prepare() {
   reserve_one(early_);
-  // When a bucket is emptied its chunks become free one by one, and each bucket that is begun takes one at first.
-  const std::size_t enough = std::min(size_ + 1, begun_at_once_max) + 1;
+  // However what is in it comes to be spread: no bucket has more than one chunk that is not full.
+  const std::size_t enough = std::min(size_ + 1, buckets) + 1;
   while (free_count_ < enough) {
     reserve_one(chunks_);
     chunks_.emplace_back();

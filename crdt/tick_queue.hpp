@@ -67,8 +67,7 @@ class TickQueue {
     std::uint32_t size = 0;
     std::array<Entry, chunk_entries> entries;
   };
-  /// Buckets that are begun when one is emptied, at most: all below it.
-  static constexpr std::size_t begun_at_once_max = (levels - 1) * (digits_count - 1) + 1;
+  static constexpr std::size_t buckets = std::size_t{levels} * digits_count;
 
   static unsigned bucket_of(unsigned level, unsigned digit) { return level * digits_count + digit; }
   [[nodiscard]] static unsigned digit_of(std::uint32_t tick, unsigned level) {
@@ -101,7 +100,7 @@ class TickQueue {
 
   // Invariant: what is on level 0 has all digits but the last in common with `begin_`, what is on level n all above the
   // n-th, which is another one. So what is on a level comes before all that is on higher ones.
-  std::array<std::uint32_t, std::size_t{levels} * digits_count> heads_;  // by bucket: its chunks
+  std::array<std::uint32_t, buckets> heads_;    // by bucket: its chunks
   std::array<std::uint16_t, levels> filled_{};  // the digits whose buckets are not empty
   std::uint32_t begin_ = 0;
   std::vector<Entry> early_;  // A heap of those before `begin_`.
