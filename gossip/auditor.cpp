@@ -139,8 +139,8 @@ void Engine::State::on_versions(Now now, Link& link, const ReceivedVersions& ver
   if (fetch.wanted.empty() || now.steady < link.mends_until) return;
   link.mends_until = now.steady + timing::mend_wait;
   stats.audit_repairs += fetch.wanted.size();
-  log(Severity::error, "an audit with " + who(link) + " found " + std::to_string(fetch.wanted.size()) +
-                           " writes missing that should be here; they are asked for");
+  log(now, Severity::error, Topic::audit, link, "an audit with ", who(link), " found ", fetch.wanted.size(),
+      " writes missing that should be here; they are asked for");
   send(link, fetch);
 }
 

@@ -97,6 +97,11 @@ void Dialer::ended(SteadyMs now, LinkId link, bool refused) {
   expect(target->next);
 }
 
+std::string Dialer::seed_of(LinkId link) const {
+  const auto it = dialled_.find(link);
+  return it == dialled_.end() ? std::string{} : targets_.at(it->second).seed;
+}
+
 void Dialer::is_self(LinkId link) {
   deadline_.reset();
   if (Target* target = find(link)) target->is_self = true;

@@ -31,6 +31,8 @@ class Dialer {
   void succeeded(LinkId link, Origin origin);
   /// The link of a dial is gone. `refused`: we are not wanted there, so try seldom.
   void ended(SteadyMs now, LinkId link, bool refused);
+  /// The seed that a link was dialled for; empty: none.
+  [[nodiscard]] std::string seed_of(LinkId link) const;
   /// The link of a dial led to ourselves.
   void is_self(LinkId link);
 

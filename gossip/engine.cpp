@@ -32,12 +32,15 @@ Engine::State::State(EngineOptions engine_options, crdt::Store& engine_store, No
   next_audit = now.steady + static_cast<int>(random.below(timing::audit_rounds)) * options.gossip_interval;
   next_slice = static_cast<std::uint32_t>(random.next());
   next_ranking = now.steady + timing::ranking_wait;
+  log_start(now);
 }
 
 void Engine::resolved(Now now, const std::string& seed, const std::vector<Address>& addresses,
                       const std::string& problem) {
-  if (addresses.empty())
-    state_->log(Severity::warning, "seed " + seed + " does not resolve, will retry: " + problem);
+  if (addresses.empty()) {
+    state_->log(now, Severity::warning, Topic::seed_unresolved, seed, "seed ", seed,
+                " does not resolve, will retry: ", problem);
+  }
   state_->dialer.resolved(now.steady, seed, addresses);
   state_->dial(now);
 }
@@ -54,6 +57,11 @@ LinkId Engine::accepted(Now now, const Address& remote) {
   const LinkId id{s.next_link++};
   const std::size_t unspoken = s.links.size() - s.established.size();
   if (s.links.size() >= limits::links_max || unspoken >= limits::accepted_unspoken_max || s.leaving) {
+    if (!s.leaving) {
+      s.log(now, Severity::warning, Topic::turned_away, std::string_view{}, "turn away a connection from ",
+            remote, ": there are ", s.links.size(), " connections, ", unspoken,
+            " of which have yet to greet");
+    }
     s.outputs.emplace_back(Hangup{id});
     return id;
   }
@@ -68,10 +76,10 @@ void Engine::disconnected(Now now, LinkId link, const std::string& reason) {
   Link* found = state_->find(link);
   if (found == nullptr) return;
   if (found->is_established()) {
-    state_->log(Severity::info, "lost " + found->peer.name + " (" + found->remote + "): " + reason);
+    state_->log(now, Severity::info, Topic::lost, *found, "lost ", State::who(*found), ": ", reason);
     ++state_->stats.links_lost;
   } else {
-    state_->log(Severity::debug, "no connection with " + found->remote + ": " + reason);
+    state_->log_no_connection(now, *found, reason);
   }
   state_->forget_link(now, link, false);
   state_->settle(now);
@@ -104,6 +112,11 @@ void Engine::sent(Now now, LinkId link, std::size_t bytes) {
   if (was_full) state_->pump(now, *found);  // nothing else makes a stream stop
 }
 
+void Engine::starved(Now now, const std::string& problem) {
+  state_->log(now, Severity::warning, Topic::not_accepting, std::string_view{},
+              "cannot accept connections: ", problem, "; trying again");
+}
+
 void Engine::wake(Now now) { state_->wake(now); }
 
 std::uint64_t Engine::changes_found() const { return state_->changes_found; }
@@ -120,7 +133,7 @@ bool Engine::has_output() const { return !state_->outputs.empty(); }
 SteadyMs Engine::deadline() const {
   const State& s = *state_;
   const SteadyMs next = s.leaving ? s.next_gossip : std::min(s.dialer.deadline(), s.next_gossip);
-  return std::min(s.links.empty() ? next : std::min(next, s.next_round), s.fetches_due);
+  return std::min({s.links.empty() ? next : std::min(next, s.next_round), s.fetches_due, s.log_book.due()});
 }
 
 void Engine::expedite(Now now) {
@@ -170,6 +183,7 @@ void Engine::State::wake(Now now) {
   if (now.steady >= next_round) upkeep(now);
   if (now.steady >= next_gossip) gossip(now);
   if (now.steady >= fetches_due) review_fetches(now);
+  if (now.steady >= log_book.due()) review_log(now, false);
   pump_all(now);
   if (leaving) finish_leaving(now);
 }
@@ -316,14 +330,14 @@ void Engine::State::hang_up(Now now, LinkId id, const std::string& reason, bool 
   Link* link = find(id);
   if (link == nullptr) return;
   const bool was_established = link->is_established();
-  log(was_established ? Severity::warning : Severity::info, "hang up on " + who(*link) + ": " + reason);
+  if (was_established) {
+    log(now, Severity::warning, Topic::hung_up, *link, "hang up on ", who(*link), ": ", reason);
+  } else {
+    log_no_connection(now, *link, reason);
+  }
   if (was_established) ++stats.links_lost;
   if (was_established && !refused) send(*link, Goodbye{.reason = reason});
   close_link(now, id, refused);
-}
-
-std::string Engine::State::who(const Link& link) {
-  return link.peer.name.empty() ? link.remote : link.peer.name + " (" + link.remote + ")";
 }
 
 void Engine::State::close_link(Now now, LinkId id, bool refused) {
@@ -353,7 +367,6 @@ void Engine::State::close_own_at(Now now, Hlc at) {
 }
 
 void Engine::State::begin_life(Now now, const std::string& why, Keep keep) {
-  log(Severity::warning, "begin a new life: " + why);
   const Origin old = self();
   if (const Member* member = membership.find(old)) {
     Member last = *member;
@@ -372,6 +385,7 @@ void Engine::State::begin_life(Now now, const std::string& why, Keep keep) {
     knowledge = Knowledge{};
     ever_caught_up = false;
   }
+  log(now, Severity::warning, Topic::new_life, std::string_view{}, "begin a new life as ", fresh, ": ", why);
   close_own(now);
   ++stats.lives;
   write_self(now, false);
@@ -396,6 +410,7 @@ void Engine::State::finish_leaving(Now now) {
     if (link.is_established()) send(link, Goodbye{.reason = "it leaves", .leaving = true});
     close_link(now, id, false);
   }
+  if (links.empty()) review_log(now, true);
 }
 
 }  // namespace geolru::gossip

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "crdt/store.hpp"
+#include "gossip/log_book.hpp"
 #include "gossip/wire/codec.hpp"
 
 namespace geolru::gossip {
@@ -25,7 +26,6 @@ struct Now {
 };
 
 enum class LinkId : std::uint64_t {};
-enum class Severity : std::uint8_t { debug, info, warning, error };
 
 /// A numeric "a.b.c.d:port" or "[v6]:port".
 using Address = std::string;
@@ -58,10 +58,6 @@ struct Send {
 struct Hangup {
   LinkId link;
 };  ///< Deliver what was sent, then close. No answer.
-struct Log {
-  Severity severity;
-  std::string text;
-};
 struct FetchEnded {
   crdt::KeyHash hash;
   bool found;
@@ -129,6 +125,8 @@ class Engine {
   void garbled(Now now, LinkId from, const std::string& reason);
   /// The network took this many bytes of what was sent on the link.
   void sent(Now now, LinkId link, std::size_t bytes);
+  /// The driver has no descriptors left, and pauses accepting.
+  void starved(Now now, const std::string& problem);
   /// Timers are due, or the store has changed. Early or repeated calls are harmless.
   void wake(Now now);
   /// How many changes of the store came since it was looked at before.

@@ -1,7 +1,7 @@
 // gossip/engine_state.hpp – the inside of the engine, shared by its sources. Serialised by the engine's owner.
 // engine.cpp drives links and timers, handshake.cpp lets peers in, sender.cpp streams out, receiver.cpp takes
 // in, topology.cpp decides who streams to whom, skew_watch.cpp judges this clock, fetcher.cpp gets values from peers that
-// hold them, auditor.cpp compares what is held, views.cpp answers questions.
+// hold them, auditor.cpp compares what is held, logging.cpp tells of it all, views.cpp answers questions.
 #pragma once
 
 #include <string>
@@ -69,10 +69,24 @@ struct Engine::State {
   void forget_addresses();
   void send(Link& link, const Message& message);
   void hang_up(Now now, LinkId id, const std::string& reason, bool refused = false);
-  [[nodiscard]] static std::string who(const Link& link);
   void close_link(Now now, LinkId id, bool refused);
   void forget_link(Now now, LinkId id, bool refused);
-  void log(Severity severity, std::string text) { outputs.emplace_back(Log{severity, std::move(text)}); }
+  /// Logs a line about `subject`, unless it repeats itself: see LogBook. `parts` as Words has them.
+  template <typename... Parts>
+  void log(Now now, Severity severity, Topic topic, std::string_view subject, const Parts&... parts) {
+    log_words(now, severity, topic, subject, Words{parts...});
+  }
+  template <typename... Parts>
+  void log(Now now, Severity severity, Topic topic, const Link& link, const Parts&... parts) {
+    log_words(now, severity, topic, subject_of(link), Words{parts...});
+  }
+  void log_words(Now now, Severity severity, Topic topic, std::string_view subject, const Words& words);
+  void review_log(Now now, bool ends);
+  /// A peer by its name and address, for logs; and what makes it the same one when it connects again.
+  [[nodiscard]] static Words who(const Link& link);
+  [[nodiscard]] static std::string subject_of(const Link& link);
+  void log_start(Now now);
+  void log_no_connection(Now now, const Link& link, const std::string& reason);
   [[nodiscard]] Link* find(LinkId id) const;
   [[nodiscard]] std::vector<LinkId> link_ids() const;
   [[nodiscard]] Link* established_with(Origin origin, LinkId except);
@@ -88,8 +102,8 @@ struct Engine::State {
   // -- handshake.cpp ---------------------------------------------------------------------------------
   void greet(Now now, Link& link);
   void on_hello(Now now, Link& link, const Hello& hello);
-  void refuse_handshake(Now now, Link& link, const std::string& reason);
-  [[nodiscard]] std::string mismatch(const Hello& hello) const;
+  void refuse_handshake(Now now, Link& link, const Words& reason);
+  [[nodiscard]] std::optional<Words> mismatch(const Hello& hello) const;
   void on_established(Now now, Link& link);
   void learn_greeted(Now now, Link& link);
   bool settle_duplicate(Now now, Link& link);
@@ -208,6 +222,7 @@ struct Engine::State {
   Ingresses ingresses;
   Knowledge knowledge;
   EngineStats stats;
+  LogBook log_book;
   Origins origins;  // of which any link has told something
   Links links;
   std::vector<std::pair<Origin, Link*>>
@@ -256,6 +271,7 @@ struct Engine::State {
   bool silent = false;  // this node's clock is wrong, and it streams nothing
   std::optional<SteadyMs> clock_right_since;
   bool ever_caught_up = false;
+  bool ever_linked = false;
   bool leaving = false;
   struct Resync {
     LinkId with{};

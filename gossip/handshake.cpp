@@ -28,20 +28,19 @@ void Engine::State::greet(Now now, Link& link) {
                    .origins_hash = link.greeted->hash});
 }
 
-std::string Engine::State::mismatch(const Hello& hello) const {
+std::optional<Words> Engine::State::mismatch(const Hello& hello) const {
   const crdt::StoreOptions& rules = store.options();
-  const auto differs = [](const char* what, const std::string& theirs, const std::string& ours) {
-    return std::string{what} + " differs: " + theirs + " there, " + ours + " here";
+  const auto differs = [](const Words& what, const auto& theirs, const auto& ours) {
+    return Words{what, " differs: ", theirs, " there, ", ours, " here"};
   };
-  const auto ms = [](Ms time) { return std::to_string(time.count()) + " ms"; };
-  if (hello.version != protocol_version) {
-    return differs("protocol version", std::to_string(hello.version), std::to_string(protocol_version));
-  }
-  if (hello.cluster != options.cluster) return differs("cluster", hello.cluster, options.cluster);
-  if (hello.max_ttl != rules.max_ttl) return differs("max_ttl", ms(hello.max_ttl), ms(rules.max_ttl));
+  if (hello.version != protocol_version)
+    return differs(Words{"protocol version"}, hello.version, protocol_version);
+  if (hello.cluster != options.cluster)
+    return differs(Words{"cluster"}, Quoted{hello.cluster}, Quoted{options.cluster});
+  if (hello.max_ttl != rules.max_ttl) return differs(Words{"max_ttl"}, hello.max_ttl, rules.max_ttl);
   if (hello.max_drift != rules.max_drift)
-    return differs("max_drift", ms(hello.max_drift), ms(rules.max_drift));
-  return {};
+    return differs(Words{"max_drift"}, hello.max_drift, rules.max_drift);
+  return std::nullopt;
 }
 
 void Engine::State::on_hello(Now now, Link& link, const Hello& hello) {
@@ -52,8 +51,8 @@ void Engine::State::on_hello(Now now, Link& link, const Hello& hello) {
   }
   link.peer = hello;
   link.near = hello.region == options.region;
-  if (const std::string reason = mismatch(hello); !reason.empty()) {
-    refuse_handshake(now, link, reason);
+  if (const std::optional<Words> reason = mismatch(hello)) {
+    refuse_handshake(now, link, *reason);
     return;
   }
   if (hello.origin == self()) {
@@ -76,10 +75,12 @@ void Engine::State::on_hello(Now now, Link& link, const Hello& hello) {
   if (settle_duplicate(now, link)) on_established(now, link);
 }
 
-void Engine::State::refuse_handshake(Now now, Link& link, const std::string& reason) {
+void Engine::State::refuse_handshake(Now now, Link& link, const Words& reason) {
   ++stats.refused_handshakes;
-  log(Severity::error, "refuse " + link.peer.name + " (" + link.remote + "): " + reason);
-  send(link, Goodbye{.reason = reason});
+  log(now, Severity::warning, Topic::node_refused, link, "refuse ", who(link), ": ", reason);
+  // The other side is to see by itself what differs, and so to tell its own value as the one that is there.
+  if (!link.dialled) greet(now, link);
+  send(link, Goodbye{.reason = reason.text()});
   close_link(now, link.id, true);
 }
 
@@ -99,8 +100,12 @@ bool Engine::State::settle_duplicate(Now now, Link& link) {
 
 void Engine::State::on_established(Now now, Link& link) {
   ++stats.links_opened;
-  log(Severity::info,
-      "connected with " + link.peer.name + " in " + link.peer.region + " (" + link.remote + ")");
+  log(now, Severity::info, Topic::connected, link, "connected with ", who(link), " in ",
+      Quoted{link.peer.region});
+  if (!std::exchange(ever_linked, true)) {
+    log(now, Severity::info, Topic::joined, link, "joined cluster ", Quoted{options.cluster}, " by ",
+        who(link));
+  }
   learn_own_host(now, link.peer.seen_as);
   // The peer's digest tells whether it needs to hear of the others, too.
   const Member* own = membership.find(self());
@@ -128,8 +133,13 @@ void Engine::State::learn_greeted(Now now, Link& link) {
 }
 
 void Engine::State::on_goodbye(Now now, Link& link, const Goodbye& goodbye) {
-  log(link.is_established() ? Severity::info : Severity::error, who(link) + " hangs up: " + goodbye.reason);
-  if (!link.is_established()) ++stats.refused_handshakes;
+  if (link.is_established()) {
+    log(now, Severity::info, Topic::peer_hung_up, link, who(link), " hangs up: ", Quoted{goodbye.reason});
+  } else {
+    ++stats.refused_handshakes;
+    log(now, Severity::warning, Topic::refused_by, link, who(link),
+        " refuses this node: ", Quoted{goodbye.reason});
+  }
   close_link(now, link.id, !link.is_established());
 }
 

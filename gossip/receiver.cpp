@@ -104,8 +104,13 @@ void Engine::State::refuse(Now now, Link& link, std::uint32_t stream, const Stam
   ++stats.refused_stamps;
   link.refused_stream = stream;
   const Ms ahead = stamp.hlc.ms() - now.wall;
-  log(Severity::warning, "refuse a stamp of " + link.peer.name + " that is " + std::to_string(ahead.count()) +
-                             " ms ahead of this node's clock");
+  if (ahead > store.clock().drift_max()) {
+    log(now, Severity::warning, Topic::stamp_refused, link, "refuse a stamp of ", who(link), " that is ",
+        ahead, " ahead of this node's clock");
+  } else {
+    log(now, Severity::warning, Topic::stamp_refused, link, "refuse a write of ", stamp.origin, " from ",
+        who(link), ": too many nodes have written here to tell one more apart");
+  }
   send(link, Refused{.stream = stream, .stamp = stamp});
 }
 
@@ -119,9 +124,8 @@ void Engine::State::refuse_record(Now now, Link& link, std::uint32_t stream, con
 void Engine::State::on_refused(Now now, Link& link, const Refused& refused) {
   // It may be the end of a catch-up that is refused: then nothing is streamed any more.
   if (refused.stream != link.out_stream) return;
-  log(Severity::warning, link.peer.name + " refuses a stamp of " +
-                             std::to_string(refused.stamp.hlc.ms().time_since_epoch().count()) +
-                             " ms: it is too far ahead of its clock");
+  log(now, Severity::warning, Topic::stamp_refused_by, link, who(link), " refuses a stamp of ",
+      refused.stamp.hlc.ms().time_since_epoch(), ": it is too far ahead of its clock");
   end_stream(link);
   link.resume_at = now.steady + timing::refusal_wait;
 }
@@ -319,7 +323,8 @@ void Engine::State::begin_resync(Now now, Link& link, Hlc behind) {
   }
   store.set_pending_floor(resync->up_to);
   store.begin_confirming();
-  log(Severity::info, "resync with " + link.peer.name + ": writes may have been missed and forgotten there");
+  log(now, Severity::info, Topic::resync, link, "resync with ", who(link),
+      ": writes may have been missed and forgotten there");
   ask(now, link, Ask::resync, resync->up_to);
 }
 

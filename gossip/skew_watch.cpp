@@ -34,9 +34,9 @@ void Engine::State::watch_clock(Now now) {
 
 void Engine::State::fall_silent(Now now, Offset offset) {
   const Ms middle = offset.middle();
-  log(Severity::error, "this node's clock is " + std::to_string(std::abs(middle.count())) + " ms " +
-                           (middle.count() > 0 ? "behind" : "ahead of") +
-                           " the others': it serves and listens, and sends nothing until the clock is right");
+  log(now, Severity::error, Topic::own_clock, std::string_view{}, "this node's clock is ",
+      Ms{std::abs(middle.count())}, middle.count() > 0 ? Words{" behind"} : Words{" ahead of"},
+      " the others': it serves and listens, and sends nothing until the clock is right");
   silent = true;
   ++stats.clock_outlier_times;
   for (auto& [id, link] : links) {

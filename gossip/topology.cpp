@@ -28,8 +28,8 @@ void Engine::State::review_topology(Now now) {
     if (const Role role = role_of(link); role != link.role) {
       link.role = role;
       if (!is_near(link)) {
-        const char* what = role == Role::none ? "no more through " : "through ";
-        log(Severity::debug, std::string{"writes enter "} + link.peer.region + ' ' + what + who(link));
+        log(now, Severity::debug, Topic::ingress, link, "writes enter ", Quoted{link.peer.region},
+            role == Role::none ? Words{" no more through "} : Words{" through "}, who(link));
       }
       // A peer that is not streamed to any more hears of it by others. A catch-up goes on to its end: a resync
       // waits for that.
@@ -79,7 +79,7 @@ void Engine::State::drop_if_unneeded(Now now, Link& link) {
                          link.out != Link::Out::idle || (resync && resync->with == link.id);
   if (is_needed) link.needed_at = now.steady;
   if (now.steady - link.needed_at < timing::unneeded_max) return;
-  log(Severity::debug, "hang up on " + who(link) + ": the link is not needed");
+  log(now, Severity::debug, Topic::hung_up, link, "hang up on ", who(link), ": the link is not needed");
   send(link, Goodbye{.reason = "the link is not needed"});
   close_link(now, link.id, false);
 }

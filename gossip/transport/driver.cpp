@@ -35,8 +35,7 @@ Driver::Driver(LoopOptions options, crdt::Store& store)
                                               const Address& remote) { accept(std::move(accepted), remote); },
                            .paused =
                                [this](const std::string& problem) {
-                                 log(Severity::warning,
-                                     "cannot accept connections: " + problem + "; trying again");
+                                 input([&](Engine& engine, Now now) { engine.starved(now, problem); });
                                },
                            .now = steady_now});
     }

@@ -34,6 +34,46 @@ TEST_CASE("handshake: nodes of unequal rules refuse each other, and both say why
   }
 }
 
+TEST_CASE("handshake: in the logs of both sides, here is the value of that side", "[handshake][log]") {
+  for (const bool joiner_differs : {true, false}) {
+    Wires wires;
+    Setup other;
+    other.engine.cluster = "other";
+    auto& a = wires.add(joiner_differs ? Setup{} : other);
+    auto& b = wires.add(joining({&a}, joiner_differs ? other : Setup{}));
+    wires.run(5s);
+    const auto& of_other = joiner_differs ? b : a;
+    const auto& of_default = joiner_differs ? a : b;
+    CHECK(of_other.logged("cluster differs: \"default\" there, \"other\" here"));
+    CHECK(of_default.logged("cluster differs: \"other\" there, \"default\" here"));
+  }
+}
+
+TEST_CASE("handshake: neither a name nor a goodbye can break a line of the log", "[handshake][log]") {
+  Wires wires;
+  auto& a = wires.add();
+  const std::string hostile = "x\n[error] \"all is lost\"\x1b[2J\xff";
+  for (const bool refused : {true, false}) {
+    auto& stranger = wires.stranger(a);
+    Hello hello = hello_of(wires, a);
+    hello.name = hello.region = hostile;
+    if (refused) hello.cluster = hostile;
+    wires.say(stranger, hello);
+    if (!refused) wires.say(stranger, Goodbye{.reason = hostile});
+  }
+  auto& early = wires.stranger(a);
+  wires.say(early, Goodbye{.reason = hostile});
+  CHECK(a.logged("all is lost"));
+  CHECK(a.logged("refuses this node"));
+  CHECK(a.logged("hangs up"));
+  for (const Log& log : a.logs) {
+    INFO(log.text);
+    CHECK(log.text.find_first_of("\n\x1b\xff") == std::string::npos);
+    for (auto at = log.text.find("\"all"); at != std::string::npos; at = log.text.find("\"all", at + 1))
+      CHECK(log.text[at - 1] == '\\');
+  }
+}
+
 TEST_CASE("handshake: another protocol version is refused with a reason", "[handshake]") {
   Wires wires;
   auto& a = wires.add();
@@ -41,8 +81,9 @@ TEST_CASE("handshake: another protocol version is refused with a reason", "[hand
   Hello hello = hello_of(wires, a);
   hello.version = protocol_version + 1;
   wires.say(stranger, hello);
-  REQUIRE(stranger.heard.size() == 1);
-  const auto said = std::get<Received>(decode(payload_of(stranger.heard[0]), {.max_ttl = hour}));
+  REQUIRE(stranger.heard.size() == 2);
+  CHECK(std::holds_alternative<Hello>(decoded(stranger.heard[0])));
+  const auto said = std::get<Received>(decode(payload_of(stranger.heard[1]), {.max_ttl = hour}));
   REQUIRE(std::holds_alternative<Goodbye>(said));
   CHECK(std::get<Goodbye>(said).reason.find("protocol version differs: " +
                                             std::to_string(protocol_version + 1)) == 0);
