@@ -157,8 +157,12 @@ class Engine {
   [[nodiscard]] std::vector<MemberView> members(Now now) const;
   /// Per other region: now minus the lowest closed stamp among its origins that are not unreachable.
   [[nodiscard]] std::map<std::string, Ms> staleness(Now now) const;
-  /// How many other regions have a member that acknowledged this write of ours.
-  [[nodiscard]] std::size_t regions_acknowledged(const Stamp& written) const;
+  /// Who has acknowledged a write and all that its origin wrote before: other regions with at least one such member, and
+  /// other members of this region.
+  struct Acknowledged {
+    std::size_t regions = 0, neighbours = 0;
+  };
+  [[nodiscard]] Acknowledged acknowledged(const Stamp& written) const;
   /// closed(o) of every origin known. Valid until the next input.
   [[nodiscard]] const Stamps& closed() const;
   /// Rises with every row of them; and those that have risen since then, by origin.

@@ -67,13 +67,18 @@ std::map<std::string, Ms> Engine::staleness(Now now) const {
   return staleness;
 }
 
-std::size_t Engine::regions_acknowledged(const Stamp& written) const {
+Engine::Acknowledged Engine::acknowledged(const Stamp& written) const {
   std::set<std::string> regions;
+  std::set<Origin> neighbours;  // For a moment, two links may lead to one member.
   for (const auto& [id, link] : state_->links) {
-    if (!link.is_established() || link.peer.region == state_->options.region) continue;
-    if (link.peer_closed.find(written.origin) >= written.hlc) regions.insert(link.peer.region);
+    if (!link.is_established() || link.peer_closed.find(written.origin) < written.hlc) continue;
+    if (link.peer.region != state_->options.region) {
+      regions.insert(link.peer.region);
+    } else if (link.peer.origin != state_->self()) {
+      neighbours.insert(link.peer.origin);
+    }
   }
-  return regions.size();
+  return {.regions = regions.size(), .neighbours = neighbours.size()};
 }
 
 const Stamps& Engine::closed() const { return state_->knowledge.closed(); }

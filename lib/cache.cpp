@@ -109,10 +109,14 @@ WriteToken Cache::clear() {
   return impl_->wrote(written);
 }
 
-bool Cache::wait(WriteToken token, std::size_t regions, std::chrono::milliseconds timeout) {
-  if (regions == 0 || token == WriteToken{}) return true;
+bool Cache::wait(WriteToken token, WaitFor wanted, std::chrono::milliseconds timeout) {
+  if ((wanted.regions == 0 && wanted.neighbours == 0) || token == WriteToken{}) return true;
   if (!impl_->replicated) return false;
-  return impl_->wait({.hlc = {token.time_}, .origin = crdt::Origin{token.origin_}}, regions, timeout);
+  return impl_->wait({.hlc = {token.time_}, .origin = crdt::Origin{token.origin_}}, wanted, timeout);
+}
+
+bool Cache::wait(WriteToken token, std::size_t regions, std::chrono::milliseconds timeout) {
+  return wait(token, WaitFor{.regions = regions}, timeout);
 }
 
 void Cache::note_decode_miss() { Counters::count(impl_->counters.decode_misses); }

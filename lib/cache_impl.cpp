@@ -139,16 +139,17 @@ void Cache::Impl::note_progress() {
   progressed.notify_all();
 }
 
-bool Cache::Impl::acknowledged(const crdt::Stamp& stamp, std::size_t regions, bool expedite) {
+bool Cache::Impl::acknowledged(const crdt::Stamp& stamp, const WaitFor& wanted, bool expedite) {
   bool enough = false;
   loop.ask([&](gossip::Engine& engine, gossip::Now now) {
-    enough = engine.regions_acknowledged(stamp) >= regions;
+    const auto [regions, neighbours] = engine.acknowledged(stamp);
+    enough = regions >= wanted.regions && neighbours >= wanted.neighbours;
     if (!enough && expedite) engine.expedite(now);
   });
   return enough;
 }
 
-bool Cache::Impl::wait(const crdt::Stamp& stamp, std::size_t regions, crdt::Ms timeout) {
+bool Cache::Impl::wait(const crdt::Stamp& stamp, const WaitFor& wanted, crdt::Ms timeout) {
   using Steady = std::chrono::steady_clock;
   const Steady::time_point deadline = Steady::now() + std::clamp(timeout, crdt::Ms::zero(), wait_max);
   Steady::time_point next_expedite = Steady::now();
@@ -160,7 +161,7 @@ bool Cache::Impl::wait(const crdt::Stamp& stamp, std::size_t regions, crdt::Ms t
     }
     const Steady::time_point now = Steady::now();
     const bool expedite = now >= next_expedite;
-    if (acknowledged(stamp, regions, expedite)) return true;
+    if (acknowledged(stamp, wanted, expedite)) return true;
     if (now >= deadline) return false;
     if (expedite) next_expedite = now + expedite_interval;
     std::unique_lock lock{progress_mutex};

@@ -64,8 +64,8 @@ struct Cache::Impl {
   /// What follows every write: the loop is woken, or what the loop would do is done here.
   WriteToken wrote(const crdt::Written& written);
 
-  [[nodiscard]] bool wait(const crdt::Stamp& stamp, std::size_t regions, crdt::Ms timeout);
-  [[nodiscard]] bool acknowledged(const crdt::Stamp& stamp, std::size_t regions, bool expedite);
+  [[nodiscard]] bool wait(const crdt::Stamp& stamp, const WaitFor& wanted, crdt::Ms timeout);
+  [[nodiscard]] bool acknowledged(const crdt::Stamp& stamp, const WaitFor& wanted, bool expedite);
   void note_progress();
   void close();
 

@@ -85,12 +85,13 @@ Json count(Node& node, const Arguments& arguments) {
 Json wait(Node& node, const Arguments& arguments) {
   if (!node.last_write)
     throw std::invalid_argument{"nothing was written here yet: wait is for the last write"};
-  const auto regions = parse_count(arguments[0], "number of regions");
+  WaitFor wanted{.regions = parse_count(arguments[0], "number of regions")};
+  if (arguments.size() > 2) wanted.neighbours = parse_count(arguments[2], "number of neighbours");
   const auto deadline = steady_clock::now() + parse_duration(arguments[1]);
   for (;;) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - steady_clock::now());
     const auto slice = std::clamp(left, std::chrono::milliseconds{0}, std::chrono::milliseconds{200});
-    if (node.cache.wait(*node.last_write, regions, slice)) return {{"acknowledged", true}};
+    if (node.cache.wait(*node.last_write, wanted, slice)) return {{"acknowledged", true}};
     if (left <= slice || node.interrupted()) return {{"acknowledged", false}};
   }
 }
@@ -104,8 +105,10 @@ constexpr std::array commands{
     Command{"ttl", "ttl KEY", 1, 1, ttl},
     Command{"fill", "fill ENTRIES BYTES [PREFIX]: writes PREFIX0, PREFIX1, ...", 2, 3, fill},
     Command{"count", "count ENTRIES [PREFIX]: how many of those are here", 1, 2, count},
-    Command{"wait", "wait REGIONS TIMEOUT: until that many other regions hold this node's last write", 2, 2,
-            wait},
+    Command{"wait",
+            "wait REGIONS TIMEOUT [NEIGHBOURS]: until so many other regions, and members of this node's, "
+            "hold its last write",
+            2, 3, wait},
 };
 
 }  // namespace

@@ -197,23 +197,25 @@ TEST_CASE("stream: acknowledgements come with the peer's closes, and at once whe
   settle(wires, a, b);
   settle(wires, a, near);
   const auto unhurried = wires.set(a, "k", "v");
-  CHECK(a.engine->regions_acknowledged(unhurried) == 0);
-  CHECK(wires.run_until([&] { return a.engine->regions_acknowledged(unhurried) == 1; }, 1'500ms));
+  CHECK(a.engine->acknowledged(unhurried).regions == 0);
+  CHECK(wires.run_until([&] { return a.engine->acknowledged(unhurried).regions == 1; }, 1'500ms));
 
   for (int i = 0; i < 20; ++i) {
     wires.run(53ms);
     const auto hurried = wires.set(a, "k", "v");
-    REQUIRE(a.engine->regions_acknowledged(hurried) == 0);
+    REQUIRE(a.engine->acknowledged(hurried).regions == 0);
+    REQUIRE(a.engine->acknowledged(hurried).neighbours == 0);
     wires.act(a, [](Engine& engine, Now now) { engine.expedite(now); });
     wires.run(2 * wires.latency);
-    REQUIRE(a.engine->regions_acknowledged(hurried) == 1);  // its own region does not count
+    REQUIRE(a.engine->acknowledged(hurried).regions == 1);  // its own region does not count
+    REQUIRE(a.engine->acknowledged(hurried).neighbours == 1);
   }
 
   wires.cut(a, b);
   const auto unheard = wires.set(a, "k", "v");
   wires.act(a, [](Engine& engine, Now now) { engine.expedite(now); });
   wires.run(5s);
-  CHECK(a.engine->regions_acknowledged(unheard) == 0);
+  CHECK(a.engine->acknowledged(unheard).regions == 0);
 }
 
 TEST_CASE("stream: after a short cut only what changed is sent", "[stream]") {

@@ -111,7 +111,8 @@ TEST_CASE("topology: relayed writes are closed over and acknowledged like the re
   const auto written = wires.set(writer, "k", "v");
   wires.run(1s);
   for (const Wires::Node* node : regions[1]) CHECK(closed_at(*node, writer.origin()) > written.hlc);
-  CHECK(writer.engine->regions_acknowledged(written) == 1);
+  CHECK(writer.engine->acknowledged(written).regions == 1);
+  CHECK(writer.engine->acknowledged(written).neighbours == 2);
 }
 
 TEST_CASE("topology: when an ingress is lost the next one takes over, and nothing is closed over unseen",

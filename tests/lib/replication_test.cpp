@@ -122,6 +122,57 @@ TEST_CASE("wait: true once the other region has it, false for more regions than 
   CHECK(pair.west.wait(second, 1, 10s));  // the region that wrote it has it
 }
 
+TEST_CASE("wait: for neighbours, for regions, and for both", "[lib][net]") {
+  Pair pair;
+  Cache near{{.region = "east", .name = "n", .listen = "127.0.0.1:0", .seeds = {address_of(pair.east)}}};
+  REQUIRE(eventually([&] { return linked(pair.east, 2); }));
+  const WriteToken token = pair.east.set("k", "v");
+  REQUIRE(pair.east.wait(token, WaitFor{.regions = 1, .neighbours = 1}, 10s));
+  CHECK(near.contains("k"));
+  CHECK(pair.west.contains("k"));
+  CHECK(pair.east.wait(token, {.neighbours = 1}, 0ms));
+  CHECK(pair.east.wait(token, {}, 0ms));
+  // The other region's member is no neighbour, nor is this node itself.
+  CHECK_FALSE(pair.east.wait(token, {.neighbours = 2}, 50ms));
+  CHECK_FALSE(pair.east.wait(token, {.regions = 2, .neighbours = 1}, 50ms));
+  // What the neighbour is told, it can wait for as well: the writer has it.
+  const auto told = WriteToken::from_string(token.to_string());
+  REQUIRE(told == token);
+  CHECK(near.wait(*told, {.neighbours = 1}, 10s));
+}
+
+TEST_CASE("wait: a local cache has neither neighbours nor regions", "[lib]") {
+  Cache cache;
+  const WriteToken token = cache.set("k", "v");
+  CHECK_FALSE(cache.wait(token, {.neighbours = 1}, 10s));
+  CHECK(cache.wait(token, WaitFor{}, 10s));
+  CHECK(cache.wait(WriteToken{}, {.neighbours = 1}, 10s));
+}
+
+TEST_CASE("wait: a token is read back from its text, and from no other", "[lib]") {
+  Cache cache;
+  for (const WriteToken token : {WriteToken{}, cache.set("k", "v"), cache.erase("k")}) {
+    const std::string text = token.to_string();
+    CHECK(text.size() == 33);
+    CHECK(text.find_first_not_of("0123456789abcdef-") == std::string::npos);
+    CHECK(WriteToken::from_string(text) == token);
+    // One character less, more or else.
+    CHECK_FALSE(WriteToken::from_string(text.substr(1)));
+    CHECK_FALSE(WriteToken::from_string(text + "0"));
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      for (const char other : {'g', 'A', ' ', '-', '+', '\0', '/', ':', '`'}) {
+        if (text[i] == other) continue;
+        std::string wrong = text;
+        wrong[i] = other;
+        CHECK_FALSE(WriteToken::from_string(wrong));
+      }
+    }
+  }
+  CHECK_FALSE(WriteToken::from_string(""));
+  CHECK(WriteToken::from_string("0000000000000001-fffffffffffffffe")->to_string() ==
+        "0000000000000001-fffffffffffffffe");
+}
+
 TEST_CASE("wait: does not hang when the cache closes", "[lib][net]") {
   Pair pair;
   bool reached = true;

@@ -31,10 +31,22 @@ class WriteToken {
   WriteToken() = default;
   friend auto operator<=>(const WriteToken&, const WriteToken&) = default;
 
+  /// 33 characters, digits, `a` to `f` and a hyphen, as for a cookie: another node of the cluster can wait for the write.
+  [[nodiscard]] GEOLRU_API std::string to_string() const;
+  /// The token that `to_string` wrote; nullopt: any other text. A token that somebody made up names no write, and waiting
+  /// for it takes the whole timeout.
+  [[nodiscard]] GEOLRU_API static std::optional<WriteToken> from_string(std::string_view text);
+
  private:
   friend class Cache;
   std::uint64_t time_ = 0;
   std::uint64_t origin_ = 0;
+};
+
+/// Whose acknowledgement `Cache::wait` waits for.
+struct WaitFor {
+  std::size_t regions = 0;     ///< So many regions other than this cache's, by at least one member each,
+  std::size_t neighbours = 0;  ///< and so many other members of its own region.
 };
 
 /// A callable that gets the bytes of a key from where they come from: nullopt when there are none.
@@ -111,10 +123,13 @@ class GEOLRU_API Cache {
   /// Removes every entry of the cluster that is older than this call, also those that arrive only later.
   WriteToken clear();
 
-  /// Waits until at least one member of each of `regions` regions other than this cache's has acknowledged the
-  /// write and all that the same cache wrote before it. False after `timeout` (zero or less: looks once), and at
-  /// once when this cache is a local one. True at once when `regions` is 0 or the token names no write. For the
-  /// token of another cache of the cluster, that one's region counts as well.
+  /// Waits until so many regions and neighbours have acknowledged the write and all that the same cache wrote before it.
+  /// Members to which no connection stands cannot, such as a neighbour that only dials while this node does, too. False
+  /// after `timeout` (zero or less: looks once), and at once when this cache is a local one. True at once when nobody is
+  /// to be waited for or the token names no write. For the token of another cache of the cluster, that one and its region
+  /// count as well.
+  bool wait(WriteToken token, WaitFor wanted, std::chrono::milliseconds timeout);
+  /// The same for `regions` other regions.
   bool wait(WriteToken token, std::size_t regions, std::chrono::milliseconds timeout);
 
   // -- The cluster -------------------------------------------------------------------------------------
