@@ -11,6 +11,7 @@ Hlc HybridClock::tick(WallMs wall) {
   do {
     // A counter that overflows carries into the milliseconds, which keeps the order.
     next = std::max(last + 1, Hlc::at(wall).raw);
+    next += next & 1;
   } while (!last_.compare_exchange_weak(last, next, std::memory_order_acq_rel, std::memory_order_relaxed));
   lift_ms(Hlc{next}.ms());
   return Hlc{next};

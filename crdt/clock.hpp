@@ -25,12 +25,16 @@ class HybridClock {
  public:
   explicit HybridClock(Ms drift_max) : drift_max_{drift_max} {}
 
-  /// A new time, greater than every one ticked, admitted or read before.
+  /// A new time, greater than every one ticked, admitted, lifted to or read before. Even: the odd ones are for loads
+  /// (`load_time_after`).
   [[nodiscard]] Hlc tick(WallMs wall);
 
   /// Notes a remote time. Refuses, changing nothing, one more than `drift_max` ahead of `wall`: one
   /// broken clock must not win every conflict.
   [[nodiscard]] std::optional<AdmittedHlc> admit(Hlc remote, WallMs wall);
+
+  /// Makes every later tick greater than `to`.
+  void lift(Hlc to);
 
   /// The hybrid clock's present, for expiry: the later of `wall` and everything seen. Never goes back.
   [[nodiscard]] WallMs now(WallMs wall) {
@@ -52,7 +56,6 @@ class HybridClock {
   [[nodiscard]] Ms drift_max() const { return drift_max_; }
 
  private:
-  void lift(Hlc to);
   void lift_ms(WallMs to);
 
   // Invariant: neither ever decreases, but by restart(). Apart, since every write changes the one and every read looks

@@ -26,6 +26,8 @@ inline constexpr std::size_t swept_per_hold_max = 16;
 /// Events a shard's change ring holds; a link further behind catches up from its digest instead.
 inline constexpr std::size_t ring_events_min = 64;
 inline constexpr std::size_t ring_events_max = 1 << 16;
+/// Loads under way that one shard keeps track of; the results of further ones are not stored.
+inline constexpr std::size_t loads_per_shard_max = 4'096;
 /// Stubs younger than this are not dropped for lack of stub budget; older ones are packed.
 inline constexpr Ms stub_age_min{10'000};
 

@@ -24,7 +24,7 @@ inline constexpr KeyHash clear_hash{0};
 struct Meta {
   KeyHash hash{};
   Stamp stamp;               ///< Its place in its origin's log.
-  Hlc as_of;                 ///< What it competes with. Invariant: as_of <= stamp.hlc.
+  Hlc as_of;                 ///< The time it competes with. Invariant: as_of <= stamp.hlc; a load's is below.
   std::uint32_t ttl_ms = 0;  ///< It lives until as_of + ttl.
   bool deleted = false;
 

@@ -280,6 +280,7 @@ bool Shard::lose(KeyHash hash) {
 }
 
 void Shard::forget_everything() {
+  loads.all_keys_came();
   for (SlotId id = 0; id < slots_.end(); ++id) {
     if (!slots_.in_use(id)) continue;
     ring_.mark_forgotten(slots_[id], id);
@@ -300,7 +301,9 @@ void Shard::retire_log(std::size_t log) {
 }
 
 bool Shard::clear(Version version) {
-  if (version <= cleared_) return false;
+  if (version == cleared_) return false;
+  loads.all_keys_came();
+  if (version < cleared_) return false;
   cleared_ = version;
   cleared_at_.store(version.as_of.raw, std::memory_order_release);
   expiry_min_ = expiry_min_round_ = WallMs{};  // the next whole round of the sweep takes the values away

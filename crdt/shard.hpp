@@ -11,6 +11,7 @@
 #include "crdt/change_ring.hpp"
 #include "crdt/index.hpp"
 #include "crdt/lists.hpp"
+#include "crdt/load.hpp"
 #include "crdt/packed_stubs.hpp"
 #include "crdt/readers.hpp"
 #include "crdt/shard_mutex.hpp"
@@ -51,6 +52,7 @@ class Shard {
   Shard& operator=(const Shard&) = delete;
 
   ShardMutex mutex;
+  LoadsUnderWay loads;  ///< Of keys of this shard.
 
   // -- Without the lock, by who is one of the readers ------------------------------------------------
 

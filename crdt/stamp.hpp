@@ -50,7 +50,11 @@ struct Stamp {
   friend constexpr auto operator<=>(const Stamp&, const Stamp&) = default;
 };
 
-/// What a write competes with: its own stamp, but for a load the moment the load began.
+/// The least hybrid time after `hlc` that a load may compete as of. Loads compete as of odd times and writes are stamped
+/// with even ones (`HybridClock::tick`), so the two are never equal: between a load and a write, one came first.
+[[nodiscard]] constexpr Hlc load_time_after(Hlc hlc) { return {(hlc.raw + 1) | 1}; }
+
+/// What a write competes with: its own stamp, or the `as_of` of a load (load.hpp).
 struct Version {
   Hlc as_of;
   Origin origin = Origin::none;

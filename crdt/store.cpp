@@ -164,41 +164,9 @@ Written Store::write(KeyHash key_hash, BlockRef block, Ms ttl, WallMs wall) {
     written.stamp = {clock_.tick(wall), self()};
     const Meta meta{key_hash, written.stamp, written.stamp.hlc, static_cast<std::uint32_t>(ttl.count()),
                     !block};
+    written.expires = meta.expires();
+    shard->loads.record_came(key_hash, meta.version());
     id = shard->put(meta, shard->find(key_hash), block.detach(), Came::written, written.stamp.hlc.ms());
-    shard->note_change(key_hash, id, true);
-    note_floor(shard->trim_stubs(written.stamp.hlc.ms()));
-    written.wake = note_change(index);
-    debt = shard.debt();
-    evict_from(shard, id, MayGo::any, debt);
-  }
-  make_room(index, id, debt);
-  return written;
-}
-
-std::optional<Written> Store::finish_load(std::string_view key, std::string_view value, Ms ttl,
-                                          const Stamp& begun, WallMs wall) {
-  const Hlc as_of = begun.hlc;
-  const KeyHash key_hash = prepare_write(key);
-  BlockRef block{Block::make(key, value)};
-  const std::size_t index = shard_of(key_hash);
-  Written written;
-  SlotId id = no_slot;
-  Debt debt;
-  {
-    Hold shard{*this, index};
-    // What overwrote a load as of a floor or before may be forgotten.
-    if (as_of.raw <= floor_max_.load(std::memory_order_acquire)) return std::nullopt;
-    if (as_of.raw <= pending_floor_.load(std::memory_order_acquire)) return std::nullopt;
-    const Version version{as_of, begun.origin};
-    if (version.origin != self()) return std::nullopt;
-    const SlotId held = shard->find(key_hash);
-    if (const auto known = shard->known(key_hash, held); known && known->meta.version() >= version)
-      return std::nullopt;
-    if (version <= shard->cleared()) return std::nullopt;
-    written.stamp = {clock_.tick(wall), version.origin};
-    const Meta meta{key_hash, written.stamp, as_of, static_cast<std::uint32_t>(ttl.count()), false};
-    if (meta.expires() <= written.stamp.hlc.ms()) return std::nullopt;
-    id = shard->put(meta, held, block.detach(), Came::loaded, written.stamp.hlc.ms());
     shard->note_change(key_hash, id, true);
     note_floor(shard->trim_stubs(written.stamp.hlc.ms()));
     written.wake = note_change(index);

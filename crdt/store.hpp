@@ -15,6 +15,7 @@
 #include "crdt/audit.hpp"
 #include "crdt/clock.hpp"
 #include "crdt/limits.hpp"
+#include "crdt/load.hpp"
 #include "crdt/readers.hpp"
 #include "crdt/register.hpp"
 
@@ -60,6 +61,7 @@ struct StoreOptions {
 /// A local write, and whether the loop has to be woken for it.
 struct Written {
   Stamp stamp;
+  WallMs expires{};
   bool wake = false;
 };
 
@@ -149,11 +151,11 @@ class Store {
   Written erase(std::string_view key, WallMs wall);
   Written clear(WallMs wall);
 
-  /// The moment a load begins: what its result competes as of.
-  [[nodiscard]] Stamp begin_load(WallMs wall) { return {clock_.tick(wall), self()}; }
-  /// Stores the result of a load, unless something newer is known or may have been forgotten, or this node has begun
-  /// another life since.
-  std::optional<Written> finish_load(std::string_view key, std::string_view value, Ms ttl, const Stamp& begun,
+  /// Begins a load, before its loader reads anything. Throws std::bad_alloc.
+  [[nodiscard]] Load begin_load(std::string_view key, WallMs wall);
+  /// Stores the result of a load, for `ttl` from now. Stores nothing if the load is void, if its time is over, or if a
+  /// write that overwrote it may be forgotten. `key` is that of its beginning; otherwise like `set`.
+  std::optional<Written> finish_load(Load load, std::string_view key, std::string_view value, Ms ttl,
                                      WallMs wall);
 
   // -- Replication -----------------------------------------------------------------------------------
@@ -247,6 +249,7 @@ class Store {
  private:
   class Hold;
   struct Debt;
+  friend class Load;
 
   [[nodiscard]] std::size_t shard_of(KeyHash hash) const {
     return static_cast<std::uint64_t>(hash) >> 1 >> shard_shift_;
@@ -270,6 +273,8 @@ class Store {
   void admit(std::size_t shard, std::uint32_t arrived, const Meta& meta, Debt debt);
   bool evict_but(std::size_t preferred, std::uint32_t spare, MayGo which, Debt& debt);
   std::size_t evict_from(Hold& shard, std::uint32_t spare, MayGo which, Debt& debt);
+  [[nodiscard]] bool may_be_overwritten(Hlc load) const;
+  void give_up(const Load& load);
   void note_floor(Hlc floor);
   bool note_change(std::size_t shard);
   void spread_clear(Version version);

@@ -48,6 +48,7 @@ Applied Store::apply(const Incoming& in, AdmittedHlc admitted, const ApplyRules&
   Debt debt;
   {
     Hold shard{*this, index};
+    shard->loads.record_came(meta.hash, meta.version());
     if (is_outdated(rules)) return Applied::outdated;
     held = shard->find(meta.hash);
     const auto known = shard->known(meta.hash, held);
@@ -74,8 +75,8 @@ Applied Store::apply(const Incoming& in, AdmittedHlc admitted, const ApplyRules&
       evict_from(shard, held, applied == Applied::stored ? MayGo::unread : MayGo::any, debt);
     }
   }
+  if (meta.hash == clear_hash) spread_clear(meta.version());  // also one that lost: loads have to know
   if (applied == Applied::unchanged) return applied;
-  if (meta.hash == clear_hash) spread_clear(meta.version());
   if (applied == Applied::stored) {
     admit(index, held, meta, debt);
   } else {

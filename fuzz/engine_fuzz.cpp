@@ -135,16 +135,20 @@ class World {
   }
   void begin_load() {
     Wires::Node& at = node();
-    loads_.push_back({at.index, key(), at.store->begin_load(wires_.wall(at))});
+    const std::string name = key();
+    loads_.push_back({at.index, name, at.store->begin_load(name, wires_.wall(at))});
   }
   void finish_load() {
     if (loads_.empty()) return;
-    const Load load = loads_.front();
+    UnderWay ended = std::move(loads_.front());
     loads_.erase(loads_.begin());
-    Wires::Node& at = *wires_.nodes()[load.node];
-    const auto written = at.store->finish_load(load.key, "loaded", ttl(), load.begun, wires_.wall(at));
+    Wires::Node& at = *wires_.nodes()[ended.node];
+    const Hlc as_of = ended.load.as_of();
+    const Ms life = ttl();
+    const auto written =
+        at.store->finish_load(std::move(ended.load), ended.key, "loaded", life, wires_.wall(at));
     if (!written) return;
-    note(at.store->hash(load.key), {load.begun.hlc, written->stamp.origin});
+    note(at.store->hash(ended.key), {as_of, written->stamp.origin});
     wires_.act(at, [](Engine& engine, Now now) { engine.wake(now); });
   }
   void cut() {
@@ -277,10 +281,10 @@ class World {
     }
   }
 
-  struct Load {
+  struct UnderWay {
     std::size_t node;
     std::string key;
-    Stamp begun;
+    geolru::crdt::Load load;
   };
 
   Input& input_;
@@ -291,7 +295,7 @@ class World {
   std::vector<std::string> region_;  // by node
   std::map<KeyHash, Version> newest_;
   Version cleared_;
-  std::vector<Load> loads_;
+  std::vector<UnderWay> loads_;
   std::vector<geolru::crdt::Outgoing> held_;
   Wires::Stranger* stranger_ = nullptr;
   unsigned strangers_ = 0;

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "crdt/store.hpp"
@@ -107,16 +108,18 @@ class Pair {
 
   void load(const std::string& key, const std::uint8_t* bytes) {
     if (bytes[3] % 2 == 0 || !load_) {
-      load_ = store_.begin_load(wall_);
+      load_.reset();
+      load_.emplace(key, store_.begin_load(key, wall_));
       return;
     }
-    const Stamp begun = *std::exchange(load_, std::nullopt);
-    const Hlc as_of = begun.hlc;
+    auto [loaded, load] = *std::exchange(load_, std::nullopt);
+    const Hlc as_of = load.as_of();
     const std::string value = value_for(bytes[2], as_of);
-    if (!store_.finish_load(key, value, Ms{5'000}, begun, wall_)) return;
-    CHECK((Version{as_of, self} > newest_[key].version));
+    const auto written = store_.finish_load(std::move(load), loaded, value, Ms{5'000}, wall_);
+    if (!written) return;
+    CHECK((Version{as_of, self} > newest_[loaded].version));
     CHECK((Version{as_of, self} > cleared_));
-    note(key, as_of, self, Ms{5'000}, value);
+    note(loaded, as_of, self, written->expires - as_of.ms(), value);
   }
 
   /// Somebody still has the value of the write that won here.
@@ -154,7 +157,7 @@ class Pair {
   WallMs wall_{Ms{1'700'000'000'000}};
   std::map<std::string, Newest> newest_;
   Version cleared_;
-  std::optional<Stamp> load_;
+  std::optional<std::pair<std::string, Load>> load_;  // its key
   std::size_t largest_ = 0;
   bool twins_ = false;
 };

@@ -85,7 +85,7 @@ std::optional<Value> Cache::Impl::load(std::string_view key, LoaderRef from, crd
 
 std::optional<Value> Cache::Impl::run(std::string_view key, LoaderRef from, crdt::Ms ttl) try {
   Counters::count(counters.loads);
-  const crdt::Stamp begun = store.begin_load(gossip::wall_now());
+  crdt::Load load = store.begin_load(key, gossip::wall_now());
   const std::optional<std::string> loaded = from.call(from.loader, key);
   if (!loaded) {
     Counters::count(counters.loads_empty);
@@ -95,7 +95,7 @@ std::optional<Value> Cache::Impl::run(std::string_view key, LoaderRef from, crdt
     throw std::length_error{"geolru: the loader returned " + std::to_string(loaded->size()) +
                             " bytes; a value has at most " + std::to_string(limits::value_bytes_max)};
   }
-  if (const auto written = store.finish_load(key, *loaded, ttl, begun, gossip::wall_now())) {
+  if (const auto written = store.finish_load(std::move(load), key, *loaded, ttl, gossip::wall_now())) {
     wrote(*written);
     // What was stored can be shared, unless a later write has already replaced it.
     const std::optional<crdt::Outgoing> held = store.peek(store.hash(key));

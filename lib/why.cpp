@@ -61,7 +61,7 @@ Why Cache::why(std::string_view key) const {
   if (why.state != Why::State::never_seen) {
     why.came = static_cast<Why::Came>(account.came);
     why.origin = to_hexadecimal(version.origin);
-    why.written = to_time(version.as_of.ms());
+    why.written = to_time(account.meta.stamp.hlc.ms());
     why.expires = to_time(account.meta.expires());
     why.came_after = account.came_after;
     if (version.origin == impl_->store.self()) {

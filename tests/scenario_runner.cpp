@@ -190,8 +190,8 @@ class Player {
     if (what == "get") return print_get(id, key);
     if (what != "load") throw std::invalid_argument("no such command");
     if (words.at(4) == "begin") {
-      loads_[{id, key}] = world_->begin_load(id);
-    } else if (!world_->finish_load(id, key, ttl, loads_.at({id, key}), words.at(3))) {
+      loads_[{id, key}] = world_->begin_load(id, key);
+    } else if (!world_->finish_load(id, loads_.at({id, key}), ttl, words.at(3))) {
       out_ << world_->name(id) << ": load " << key << " is not stored\n";
     }
   }
@@ -246,7 +246,7 @@ class Player {
   std::unique_ptr<Checker> checker_;
   Traffic traffic_;
   std::set<std::string> keys_;
-  std::map<std::pair<NodeId, std::string>, Stamp> loads_;
+  std::map<std::pair<NodeId, std::string>, LoadId> loads_;
   std::ostringstream out_;
 };
 

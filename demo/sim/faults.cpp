@@ -100,6 +100,7 @@ Faults Faults::swarm(std::uint64_t seed) {
   trouble(f, r);
   grow(f, r);
   f.fetches = r.chance(600);
+  f.races = r.pick({0u, 0u, 5u, 20u});
   if (r.chance(250)) f.detours = 1 + static_cast<unsigned>(r.below(20));
   if (r.chance(150)) f.floods = 1 + static_cast<unsigned>(r.below(10));
   const bool is_audited = f.max_ttl >= Ms{60'000} && f.gossip_interval <= Ms{1'000};
@@ -149,6 +150,7 @@ constexpr std::array all_knobs{
     knob<&Faults::operations_per_s>("operations_per_s", 1),
     knob<&Faults::erases>("erases"),
     knob<&Faults::loads>("loads"),
+    knob<&Faults::races>("races"),
     knob<&Faults::clears>("clears"),
     knob<&Faults::gets>("gets"),
     knob<&Faults::value_bytes_max>("value_bytes", 16),
@@ -216,6 +218,7 @@ std::string Faults::describe() const {
   };
   add("fetches", fetches);
   add("loads", loads);
+  add("races", races);
   add("clears", clears);
   add("link cuts/min", link_cuts);
   add("one-way cuts/min", one_way_cuts);

@@ -36,6 +36,7 @@ struct Faults {
   unsigned operations_per_s = 20;                                     ///< Of each node.
   unsigned sets = 40, erases = 5, gets = 40, loads = 10, clears = 0;  ///< Weights.
   std::vector<Ms> ttls{Ms{60'000}};
+  unsigned races = 0;  ///< Weight of loads and writes of one key at nearly the same time, on several nodes.
   Ms load_max{2'000};
   std::size_t value_bytes_max = 32;
   bool fetches = true;       ///< What was evicted is asked of others when it is missed.

@@ -47,7 +47,7 @@ std::string MixedLoad::key() {
 void MixedLoad::operate(NodeId node) {
   ++operations_;
   const Faults& f = faults_;
-  std::uint64_t draw = random_.below(f.sets + f.erases + f.gets + f.loads + f.clears);
+  std::uint64_t draw = random_.below(f.sets + f.erases + f.gets + f.loads + f.clears + f.races);
   const auto is = [&draw](unsigned weight) {
     if (draw < weight) return true;
     draw -= weight;
@@ -61,18 +61,45 @@ void MixedLoad::operate(NodeId node) {
   if (is(f.erases)) return world_.erase(node, k);
   if (is(f.gets)) return static_cast<void>(world_.get(node, k));
   if (is(f.loads)) return load(node, k);
+  if (is(f.races)) return race(k);
   if (random_.chance(100)) world_.clear(node);
 }
 
 void MixedLoad::load(NodeId node, const std::string& key) {
-  const Stamp begun = world_.begin_load(node);
+  const LoadId load = world_.begin_load(node, key);
   const Ms ttl = random_.pick(faults_.ttls);
   const auto takes = 1 + random_.below(static_cast<std::uint64_t>(faults_.load_max.count()) * 1000);
-  world_.events().after(
-      Us{static_cast<std::int64_t>(takes)}, [this, node, key, begun, ttl, life = world_.lives(node)] {
-        if (!running_ || !world_.up(node) || world_.paused(node) || world_.lives(node) != life) return;
-        if (!world_.finish_load(node, key, ttl, begun)) ++loads_refused_;
-      });
+  world_.events().after(Us{static_cast<std::int64_t>(takes)},
+                        [this, node, load, ttl] { end_load(node, load, ttl); });
+}
+
+void MixedLoad::end_load(NodeId node, LoadId load, Ms ttl) {
+  if (!running_ || !world_.up(node) || world_.paused(node)) return world_.give_up_load(node, load);
+  if (!world_.finish_load(node, load, ttl)) ++loads_refused_;
+}
+
+void MixedLoad::race(const std::string& key) {
+  const auto write = [this, key] {
+    const NodeId node = any_node();
+    if (!running_ || !world_.up(node) || world_.paused(node)) return;
+    if (random_.chance(500)) return world_.erase(node, key);
+    world_.set(node, key, faults_.max_ttl);
+  };
+  const auto load = [this, key] {
+    const NodeId node = any_node();
+    if (!running_ || !world_.up(node) || world_.paused(node)) return;
+    const LoadId begun = world_.begin_load(node, key);
+    soon([this, node, begun] { end_load(node, begun, faults_.max_ttl); });
+  };
+  write();
+  for (unsigned i = random_.pick({1u, 2u, 4u}); i > 0; --i) soon(load);
+  for (unsigned i = random_.pick({1u, 2u}); i > 0; --i) soon(write);
+}
+
+void MixedLoad::soon(std::function<void()> what) {
+  const auto within = static_cast<std::uint64_t>(Us{faults_.max_drift}.count());
+  const Us delay{static_cast<std::int64_t>(1 + random_.below(random_.pick({within, within / 8}) + 1))};
+  world_.events().after(delay, std::move(what));
 }
 
 CacheLoad::CacheLoad(World& world, CacheLoadOptions options, std::uint64_t seed)

@@ -40,6 +40,12 @@ class MixedLoad {
   void next(NodeId node, std::uint64_t round);
   void operate(NodeId node);
   void load(NodeId node, const std::string& key);
+  void end_load(NodeId node, LoadId load, Ms ttl);
+  /// Some nodes write and load one key within the time that clocks may be apart.
+  void race(const std::string& key);
+  /// Within that time, or an eighth of it.
+  void soon(std::function<void()> what);
+  [[nodiscard]] NodeId any_node() { return random_.below(world_.size()); }
   [[nodiscard]] std::string key();
 
   World& world_;

@@ -102,6 +102,7 @@ void World::retire(Node& node) {
   sim::add(retired_, node.engine->stats());
   sim::add(retired_stores_, node.store->stats());
   node.engine.reset();
+  node.loads.clear();
   node.store.reset();
 }
 
@@ -199,21 +200,32 @@ void World::clear(NodeId id) {
   note_write(id, {.hash = crdt::clear_hash, .ttl = ttl, .deleted = true, .id = ++last_write_}, written);
 }
 
-Stamp World::begin_load(NodeId id) {
-  const Stamp begun = store(id).begin_load(wall(id));
+LoadId World::begin_load(NodeId id, const std::string& key) {
+  const LoadId load{++last_load_};
+  nodes_[id]->loads.emplace(load, UnderWay{store(id).begin_load(key, wall(id)), key, now()});
   for (Watcher* w : watchers_) w->stepped(id);
-  return begun;
+  return load;
 }
 
-bool World::finish_load(NodeId id, const std::string& key, Ms ttl, const Stamp& begun,
-                        const std::string& text) {
+bool World::finish_load(NodeId id, LoadId ended, Ms ttl, const std::string& text) {
+  auto node = nodes_[id]->loads.extract(ended);
+  if (node.empty()) return false;  // it ended with the process
+  auto& [load, key, began] = node.mapped();
+  const Hlc as_of = load.as_of();
   const std::uint64_t write = ++last_write_;
-  const auto written = store(id).finish_load(key, value(write, 0, text), ttl, begun, wall(id));
+  const auto written = store(id).finish_load(std::move(load), key, value(write, 0, text), ttl, wall(id));
   if (!written) {
     for (Watcher* w : watchers_) w->stepped(id);
     return false;
   }
-  note_write(id, {.key = key, .hash = hash(key), .as_of = begun.hlc, .ttl = ttl, .id = write}, *written);
+  note_write(id,
+             {.key = key,
+              .hash = hash(key),
+              .as_of = as_of,
+              .ttl = written->expires - as_of.ms(),
+              .id = write,
+              .load_began = began},
+             *written);
   return true;
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -53,6 +54,7 @@ struct Write {
   bool deleted = false;
   std::uint64_t id = 0;  ///< Unique in a world, and readable from the value.
   Us made_at{};
+  std::optional<Us> load_began;  ///< Of a load.
   NodeId made_by = 0;
 
   [[nodiscard]] Version version() const { return {as_of, stamp.origin}; }
@@ -60,6 +62,9 @@ struct Write {
 };
 
 class World;
+
+/// A load that a user has begun on some node.
+enum class LoadId : std::uint64_t {};
 
 /// Sees what happens, in the order it happens. May look at the world and must not change it.
 class Watcher {
@@ -133,10 +138,10 @@ class World : private Hosts {
   void set(NodeId node, const std::string& key, Ms ttl, std::size_t bytes = 0, const std::string& text = {});
   void erase(NodeId node, const std::string& key);
   void clear(NodeId node);
-  [[nodiscard]] Stamp begin_load(NodeId node);
+  [[nodiscard]] LoadId begin_load(NodeId node, const std::string& key);
   /// False if it was not stored.
-  bool finish_load(NodeId node, const std::string& key, Ms ttl, const Stamp& begun,
-                   const std::string& text = {});
+  bool finish_load(NodeId node, LoadId load, Ms ttl, const std::string& text = {});
+  void give_up_load(NodeId node, LoadId load) { nodes_[node]->loads.erase(load); }
   std::optional<std::string> get(NodeId node, const std::string& key);
   /// The write that a value was made by, or 0.
   [[nodiscard]] static std::uint64_t write_id(const std::string& value);
@@ -165,12 +170,18 @@ class World : private Hosts {
   [[nodiscard]] crdt::StoreStats total_store_stats() const;
 
  private:
+  struct UnderWay {
+    crdt::Load load;
+    std::string key;
+    Us began;
+  };
   struct Node {
     NodeSpec spec;
     std::size_t region = 0;
     std::uint32_t life = 0;
     bool leaving = false;
     std::unique_ptr<crdt::Store> store;
+    std::map<LoadId, UnderWay> loads;  // of the store
     std::unique_ptr<gossip::Engine> engine;
     WallClock clock;
     Us paused_until{0};
@@ -208,6 +219,7 @@ class World : private Hosts {
   std::vector<std::unique_ptr<Node>> nodes_;
   std::vector<Watcher*> watchers_;
   std::uint64_t last_write_ = 0;
+  std::uint64_t last_load_ = 0;
   unsigned records_lost_ = 0;  // per mille
   gossip::EngineStats retired_;
   crdt::StoreStats retired_stores_;

@@ -51,8 +51,7 @@ TEST_CASE("account: it says which write won, how it came and how long that took"
   CHECK(theirs.came_after == Ms{25});
   CHECK(theirs.meta.version() == Version{hlc(10), east});
 
-  const Stamp begun = store.begin_load(at(50));
-  REQUIRE(store.finish_load("loaded", "v", ttl, begun, at(60)));
+  REQUIRE(store.finish_load(store.begin_load("loaded", at(50)), "loaded", "v", ttl, at(60)));
   CHECK(store.account("loaded", at(60)).came == Came::loaded);
 }
 

@@ -51,11 +51,38 @@ TEST_CASE("clock: a tick is later than every one before, whatever the wall does"
 
 TEST_CASE("clock: a counter that overflows carries into the milliseconds", "[clock]") {
   HybridClock clock{drift_max};
-  REQUIRE(clock.admit(hlc(0, 0xfffe), at(0)));
-  REQUIRE(clock.tick(at(0)) == hlc(0, 0xffff));
+  REQUIRE(clock.admit(hlc(0, 0xfffc), at(0)));
+  REQUIRE(clock.tick(at(0)) == hlc(0, 0xfffe));
   REQUIRE(clock.tick(at(0)) == hlc(1, 0));
   REQUIRE(clock.now(at(0)) == at(1));
-  REQUIRE(clock.tick(at(1)) == hlc(1, 1));
+  REQUIRE(clock.tick(at(1)) == hlc(1, 2));
+}
+
+TEST_CASE("clock: no write is stamped with a time that a load may compete as of", "[clock]") {
+  // Every counter that is different: even and odd, first and last, and those that carry.
+  for (const unsigned counter : {0u, 1u, 2u, 3u, 0x7fffu, 0x8000u, 0xfffcu, 0xfffdu, 0xfffeu, 0xffffu}) {
+    const Hlc known = hlc(5, static_cast<std::uint16_t>(counter));
+    INFO("counter " << counter);
+    const Hlc load = load_time_after(known);
+    REQUIRE(load > known);
+    REQUIRE(load.raw - known.raw <= 2);
+    REQUIRE(load.raw % 2 == 1);
+    for (const std::int64_t wall : {0, 5, 6}) {
+      HybridClock clock{drift_max};
+      REQUIRE(clock.admit(known, at(wall)));
+      const Hlc before = clock.tick(at(wall));
+      REQUIRE(before > known);
+      REQUIRE(before.raw % 2 == 0);
+      REQUIRE(before != load);
+      // A load of a load, and a write after it.
+      const Hlc next = load_time_after(std::max(before, load));
+      clock.lift(next);
+      REQUIRE(next.raw % 2 == 1);
+      REQUIRE(next > before);
+      REQUIRE(clock.tick(at(wall)) > next);
+      REQUIRE(clock.last().raw % 2 == 0);
+    }
+  }
 }
 
 TEST_CASE("clock: what is more than the drift ahead is refused and changes nothing", "[clock]") {

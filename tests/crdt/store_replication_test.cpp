@@ -124,66 +124,6 @@ TEST_CASE("clear: a local one takes everything, and its register is never evicte
   REQUIRE(store.stats().live == 1);
 }
 
-TEST_CASE("load: a set or an erase that races it wins", "[store]") {
-  Store store{one_shard(), self};
-  const Stamp as_of = store.begin_load(at(1));
-  store.set("set", "newer", ttl, at(1));
-  store.erase("erased", at(1));
-  deliver(store, put_of("remote", "newer", hlc(2), east), at(2));
-  deliver(store, put_of("remote before", "older", hlc(0), east), at(2));
-  REQUIRE_FALSE(store.finish_load("set", "loaded", ttl, as_of, at(3)));
-  REQUIRE_FALSE(store.finish_load("erased", "loaded", ttl, as_of, at(3)));
-  REQUIRE_FALSE(store.finish_load("remote", "loaded", ttl, as_of, at(3)));
-  REQUIRE(store.finish_load("remote before", "loaded", ttl, as_of, at(3)));
-  REQUIRE(value_at(store, "set", at(3)) == "newer");
-  REQUIRE_FALSE(value_at(store, "erased", at(3)));
-  REQUIRE(value_at(store, "remote", at(3)) == "newer");
-  REQUIRE(value_at(store, "remote before", at(3)) == "loaded");
-}
-
-TEST_CASE("load: it competes as of its beginning and lies in the log at its end", "[store]") {
-  Store store{one_shard(), self};
-  const Stamp as_of = store.begin_load(at(1));
-  const auto written = store.finish_load("k", "loaded", Ms{1'000}, as_of, at(500));
-  REQUIRE(written);
-  REQUIRE(written->stamp.hlc.ms() == at(500));
-  REQUIRE(store.peek(store.hash("k"))->meta.as_of == as_of.hlc);
-  REQUIRE(store.ttl("k", at(500)) == Ms{501});
-  deliver(store, put_of("k", "raced", hlc(2), east), at(500));
-  REQUIRE(value_at(store, "k", at(500)) == "raced");
-}
-
-TEST_CASE("load: a clear while it runs wins, and so does time", "[store]") {
-  Store store{one_shard(), self};
-  const Stamp cleared = store.begin_load(at(1));
-  store.clear(at(2));
-  REQUIRE_FALSE(store.finish_load("k", "loaded", ttl, cleared, at(3)));
-  const Stamp late = store.begin_load(at(4));
-  REQUIRE_FALSE(store.finish_load("k", "loaded", Ms{10}, late, at(14)));
-  REQUIRE(store.finish_load("k", "loaded", Ms{11}, late, at(14)));
-}
-
-TEST_CASE("load: as of a floor or before it is not stored", "[store]") {
-  Store store{one_shard(), self};
-  const Stamp as_of = store.begin_load(at(1));
-  store.set_pending_floor(as_of.hlc);
-  REQUIRE_FALSE(store.finish_load("k", "loaded", ttl, as_of, at(2)));
-  store.set_pending_floor({});
-  const auto revision = store.floors_revision();
-  store.adopt_floors({{east, as_of.hlc}});
-  REQUIRE(store.floors_revision() != revision);
-  REQUIRE_FALSE(store.finish_load("k", "loaded", ttl, as_of, at(2)));
-  REQUIRE(store.finish_load("k", "loaded", ttl, store.begin_load(at(2)), at(2)));
-}
-
-TEST_CASE("load: what overwrote it may be a stub that was dropped", "[store]") {
-  Store store{{.shards = 1, .stub_slots = 0, .stub_age_min = Ms{0}}, self};
-  const Stamp as_of = store.begin_load(at(1));
-  store.erase("k", at(2));  // dropped at once: there is no room for stubs
-  REQUIRE_FALSE(store.peek(store.hash("k")));
-  REQUIRE_FALSE(store.finish_load("k", "loaded", ttl, as_of, at(3)));
-}
-
 bool revived(Store& store, const Incoming& incoming, WallMs wall) {
   return store.revive(incoming, {}, wall) == Applied::stored;
 }
@@ -368,7 +308,7 @@ TEST_CASE("life: one begun from nothing keeps nothing, and its clock is set", "[
     store.set_pending_floor(hlc(4'000));
     store.clear(at(5'000));
     RingCursor cursor = cursor_now(store);
-    const Stamp early = store.begin_load(at(5'000));
+    Load early = store.begin_load("late", at(5'000));
 
     store.begin_from_nothing(Origin{9}, at(1'000));
     const StoreStats after = store.stats();
@@ -384,9 +324,8 @@ TEST_CASE("life: one begun from nothing keeps nothing, and its clock is set", "[
     CHECK(store.set("own 1", "again", ttl, at(1'001)).stamp.hlc == hlc(1'001));
     CHECK(value_at(store, "own 1", at(1'001)) == "again");
     CHECK(deliver(store, put_of("1", "v", hlc(2), east), at(1'001)) == Applied::stored);
-    const Stamp as_of = store.begin_load(at(1'002));
-    CHECK(store.finish_load("loaded", "v", ttl, as_of, at(1'003)));
-    CHECK_FALSE(store.finish_load("late", "v", ttl, early, at(1'003)));  // it would compete as of the future
+    CHECK(store.finish_load(store.begin_load("loaded", at(1'002)), "loaded", "v", ttl, at(1'003)));
+    CHECK_FALSE(store.finish_load(std::move(early), "late", "v", ttl, at(1'003)));  // of another life
   }
 }
 

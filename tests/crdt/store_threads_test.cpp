@@ -23,7 +23,7 @@ bool use(Store& store, std::uint64_t seed, int steps) {
         deliver(store, put_of(key, key + "!", hlc(i / 8), Origin{seed + 100}), now, {.relay = true});
         break;
       case 2:
-        store.finish_load(key, key + "!", ttl, store.begin_load(now), now);
+        store.finish_load(store.begin_load(key, now), key, key + "!", ttl, now);
         break;
       case 3:
         store.sweep(100, now);

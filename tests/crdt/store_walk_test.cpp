@@ -39,8 +39,10 @@ struct Stream {
     } else if (what < 34) {
       arrive(key);
     } else if (what < 36) {
-      const Stamp as_of = store.begin_load(at(now));
-      if (const auto by = store.finish_load(key, "v", ttl, as_of, at(now))) note_own(key, *by, as_of.hlc);
+      Load load = store.begin_load(key, at(now));
+      const Hlc as_of = load.as_of();
+      if (const auto by = store.finish_load(std::move(load), key, "v", ttl, at(now)))
+        note_own(key, *by, as_of);
     } else if (what < 37) {
       store.sweep(30, at(now));
     } else if (what < 38) {

@@ -242,14 +242,15 @@ TEST_CASE("fetch: not from a peer that may hold what was overwritten and forgott
   wires.run(1s);
   // Stubs go: floors rise over k's neighbours, and this peer has closed nothing. The stub that stays is older than
   // the floor, for a load competes as of its beginning.
-  const Stamp begun = b.store->begin_load(wires.wall(b));
+  auto load = b.store->begin_load("l", wires.wall(b));
+  const Hlc as_of = load.as_of();
   for (int i = 0; i < 2; ++i) wires.set(b, "y" + std::to_string(i), "w");
   const std::size_t before = wishes(stranger).size();
   REQUIRE(b.store->floors().size() == 1);
-  REQUIRE(b.store->finish_load("l", "loaded", hour, begun, wires.wall(b)));
+  REQUIRE(b.store->finish_load(std::move(load), "l", "loaded", hour, wires.wall(b)));
   wires.set(b, "z0", "w");
   wires.set(b, "z1", "w");
-  REQUIRE(begun.hlc <= b.store->floors().front().second);
+  REQUIRE(as_of <= b.store->floors().front().second);
   require_evicted(wires, b, "l");
   wires.fetch(b, "l");
   CHECK(wishes(stranger).size() == before);

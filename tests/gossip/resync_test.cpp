@@ -202,8 +202,8 @@ TEST_CASE("resync: a link lost in the midst of it leaves nothing half done", "[r
     CHECK(streams(x, y));
     for (int i = 0; i < 40; ++i) REQUIRE(wires.get(y, "k" + std::to_string(i)) != "-");
     // Nothing pending keeps y from storing what it loads.
-    const Stamp as_of = y.store->begin_load(wires.wall(y));
-    CHECK(y.store->finish_load("loaded", "v", hour, as_of, wires.wall(y)));
+    CHECK(y.store->finish_load(y.store->begin_load("loaded", wires.wall(y)), "loaded", "v", hour,
+                               wires.wall(y)));
   }
 }
 
@@ -292,15 +292,16 @@ TEST_CASE("resync: a load begun before it is not stored while it is pending", "[
   auto& y = wires.add(joining({&x}));
   settle(wires, x, y);
   wires.cut(x, y);
-  const Stamp as_of = y.store->begin_load(wires.wall(y));
+  auto early = y.store->begin_load("k", wires.wall(y));
+  auto late = y.store->begin_load("k", wires.wall(y));
   wires.run(10ms);
   wires.erase(x, "k");  // overwrites the load, and is forgotten
   wires.run(1s);
   wires.heal();
   REQUIRE(wires.run_until([&] { return x.stats().resyncs == 1; }, 20s));
-  CHECK_FALSE(y.store->finish_load("k", "stale", hour, as_of, wires.wall(y)));
+  CHECK_FALSE(y.store->finish_load(std::move(early), "k", "stale", hour, wires.wall(y)));
   wires.run(1s);
-  CHECK_FALSE(y.store->finish_load("k", "stale", hour, as_of, wires.wall(y)));
+  CHECK_FALSE(y.store->finish_load(std::move(late), "k", "stale", hour, wires.wall(y)));
 }
 
 TEST_CASE("resync: while it goes on, what others send is doubted by the floors that are to be taken over",

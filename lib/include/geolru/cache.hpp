@@ -87,9 +87,21 @@ class GEOLRU_API Cache {
   /// returned all the same, but for those who call after a write of this cache: they are never given what was
   /// loaded before it.
   ///
-  /// The loader may use the cache, also to load other keys. Throws what the loader throws, std::length_error when
-  /// key or loaded value is too long, std::invalid_argument for a bad TTL, and std::logic_error where waiting
-  /// would never end: the loader of a key loads, itself or by way of other threads' loaders, the same key.
+  /// A set, erase or clear that begins after the loader did wins over it, on every node. What the loader returned is not
+  /// stored if such a write has come to this node by then; if it comes later, it replaces what is stored. The callers get
+  /// what the loader returned all the same, but for those who call after a write of this cache: they are never given what
+  /// was loaded before it. So that this holds while clocks differ by up to `Options::max_drift`:
+  ///   - A load loses also to a write of another node from less than `max_drift` before the call that has not arrived by
+  ///     then; the key is then not stored for that long.
+  ///   - What is loaded within about `max_drift` of a write of the same key, or of a clear, that this node knew at the call
+  ///     is kept for `max_drift` from that write; then it is loaded once more. A node that did not know that write may
+  ///     have written meanwhile by a clock that is behind: its write is hidden that long, and for no more than three times
+  ///     `max_drift`. A local cache is exempt.
+  ///
+  /// The loader may use the cache, and other caches, also to load other keys. Throws what the loader throws,
+  /// std::length_error when key or loaded value is too long, std::invalid_argument for a bad TTL, and std::logic_error
+  /// where waiting would never end: the loader of a key loads, itself or by way of other threads' loaders and of whatever
+  /// caches, the same key.
   template <ByteLoader Loader>
   std::optional<Value> get_or_load(std::string_view key, Loader&& loader, SetOptions options = {}) {
     auto call = [&loader](std::string_view wanted) -> std::optional<std::string> {

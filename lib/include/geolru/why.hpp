@@ -41,7 +41,7 @@ struct Why {
   std::string writer = {};  ///< `Options::name` of who wrote it; empty: not known any more.
   std::string region = {};  ///< The region of that.
   std::string origin = {};  ///< Its life: 16 hexadecimal digits, as they appear in logs.
-  /// By the writer's hybrid clock; for a load, when it began.
+  /// By the writer's hybrid clock; for a load, when its loader had returned.
   std::chrono::system_clock::time_point written = {};
   std::chrono::system_clock::time_point expires = {};  ///< When it ends, or would have.
   /// From the write until it, or its value, was here; to a sixteenth, and no more than 508 s are told apart. Of two

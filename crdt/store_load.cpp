@@ -1,0 +1,106 @@
+// crdt/store_load.cpp – loads, from their beginning to their end; see load.hpp.
+#include <algorithm>
+
+#include "crdt/load.hpp"
+#include "crdt/shard.hpp"
+#include "crdt/store.hpp"
+#include "crdt/store_hold.hpp"
+
+namespace geolru::crdt {
+
+std::uint64_t LoadsUnderWay::enter(KeyHash hash, Version held) {
+  if (good_.size() >= limits::loads_per_shard_max) return 0;
+  good_.emplace(hash, UnderWay{last_ticket_ + 1, held});
+  return ++last_ticket_;
+}
+
+bool LoadsUnderWay::leave(KeyHash hash, std::uint64_t ticket) {
+  const auto [begin, end] = good_.equal_range(hash);
+  const auto it = std::find_if(begin, end, [&](const auto& load) { return load.second.ticket == ticket; });
+  if (it == end) return false;
+  good_.erase(it);
+  return true;
+}
+
+void LoadsUnderWay::void_all_but(KeyHash hash, Version held) {
+  const auto [begin, end] = good_.equal_range(hash);
+  for (auto it = begin; it != end;) it = it->second.held == held ? std::next(it) : good_.erase(it);
+}
+
+void Load::give_up() {
+  if (store_ != nullptr) std::exchange(store_, nullptr)->give_up(*this);
+}
+
+void Store::give_up(const Load& load) {
+  Shard& shard = *shards_[shard_of(load.hash())];
+  const std::lock_guard lock{shard.mutex};
+  shard.loads.leave(load.begun_.hash, load.begun_.ticket);
+}
+
+Load Store::begin_load(std::string_view key, WallMs wall) {
+  const KeyHash key_hash = hash(key);
+  Shard& shard = *shards_[shard_of(key_hash)];
+  const std::lock_guard lock{shard.mutex};
+  const auto known = shard.known(key_hash, shard.find(key_hash));
+  const Version held = known ? known->meta.version() : Version{};
+  Load::Begun begun{.hash = key_hash, .life = self()};
+  if (options_.replicated) {
+    const Hlc overwritten = std::max(held.as_of, shard.cleared().as_of);
+    // Others stamp what they write from now on there or later.
+    const Hlc later = Hlc::at(wall - options_.max_drift);
+    begun.as_of = load_time_after(std::max(overwritten, Hlc::at(later.ms() - Ms{1})));
+    begun.ends_by = begun.as_of.ms() + options_.max_ttl;
+    if (begun.as_of > later) begun.ends_by = std::min(begun.ends_by, overwritten.ms() + options_.max_drift);
+  } else {
+    // Every write of the key comes here and voids the load, so that no other time is needed than this clock's.
+    static_cast<void>(clock_.now(wall));
+    begun.as_of = load_time_after(clock_.last());
+    begun.ends_by = begun.as_of.ms() + options_.max_ttl;
+  }
+  clock_.lift(begun.as_of);  // so that what is written here from now on, the load included, is stamped later
+  begun.ticket = shard.loads.enter(key_hash, held);
+  return {*this, begun};
+}
+
+/// A write that overwrote a load as of a floor or before may be forgotten. A local cache needs no memory of that: the
+/// write has voided the load.
+bool Store::may_be_overwritten(Hlc load) const {
+  if (!options_.replicated) return false;
+  if (load.raw <= floor_max_.load(std::memory_order_acquire)) return true;
+  return load.raw <= pending_floor_.load(std::memory_order_acquire);
+}
+
+std::optional<Written> Store::finish_load(Load load, std::string_view key, std::string_view value, Ms ttl,
+                                          WallMs wall) {
+  const KeyHash key_hash = prepare_write(key);
+  const Load::Begun& begun = load.begun_;
+  BlockRef block{Block::make(key, value)};
+  const std::size_t index = shard_of(key_hash);
+  Written written;
+  SlotId id = no_slot;
+  Debt debt;
+  {
+    Hold shard{*this, index};
+    load.store_ = nullptr;
+    if (!shard->loads.leave(key_hash, begun.ticket)) return std::nullopt;
+    if (begun.life != self()) return std::nullopt;
+    if (may_be_overwritten(begun.as_of)) return std::nullopt;
+    written.stamp = {clock_.tick(wall), begun.life};
+    const WallMs now = written.stamp.hlc.ms();
+    written.expires = std::min(now + ttl, begun.ends_by);
+    if (written.expires <= now) return std::nullopt;
+    const Meta meta{key_hash, written.stamp, begun.as_of,
+                    static_cast<std::uint32_t>((written.expires - begun.as_of.ms()).count()), false};
+    shard->loads.record_came(key_hash, meta.version());
+    id = shard->put(meta, shard->find(key_hash), block.detach(), Came::loaded, now);
+    shard->note_change(key_hash, id, true);
+    note_floor(shard->trim_stubs(now));
+    written.wake = note_change(index);
+    debt = shard.debt();
+    evict_from(shard, id, MayGo::any, debt);
+  }
+  make_room(index, id, debt);
+  return written;
+}
+
+}  // namespace geolru::crdt
