@@ -46,7 +46,7 @@ std::optional<Value> Cache::load(std::string_view key, LoaderRef loader, const S
   if (!rejected) {
     if (std::optional<Value> found = impl_->find(key, nullptr)) return found;
   }
-  return impl_->load(key, loader, ttl, rejected);
+  return impl_->load(key, loader, ttl, options.wait_at_most, rejected);
 }
 
 bool Cache::contains(std::string_view key) const {

@@ -62,14 +62,15 @@ WriteToken Cache::Impl::wrote(const crdt::Written& written) {
 // -- Loading -----------------------------------------------------------------------------------------
 
 std::optional<Value> Cache::Impl::load(std::string_view key, LoaderRef from, crdt::Ms ttl,
-                                       const Value* rejected) {
+                                       std::optional<crdt::Ms> wait_at_most, const Value* rejected) {
   check_key(key);
   const auto [flight, leads] = flights.board(key);
   if (!leads) {
     Counters::count(counters.loads_shared);
-    return flights.follow(flight);
+    return Flights::follow(flight, wait_at_most) ? Flights::outcome(flight) : find(key, rejected);
   }
   try {
+    const Leading leading{*flight};
     // The flight before may have landed between the caller's look at the store and boarding.
     std::optional<Value> outcome;
     if (!store.ttl(key, gossip::wall_now())) fetch(key);

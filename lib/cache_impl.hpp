@@ -49,9 +49,9 @@ struct Cache::Impl {
                   BatchBits& wanted);
   /// What a look-up returns that found nothing, and whether others may have it.
   [[nodiscard]] std::optional<Value> miss(std::string_view key, bool wanted);
-  /// Throws std::length_error as well.
+  /// Waits for another caller's loader no longer than `wait_at_most` if given. Throws std::length_error as well.
   [[nodiscard]] std::optional<Value> load(std::string_view key, LoaderRef loader, crdt::Ms ttl,
-                                          const Value* rejected);
+                                          std::optional<crdt::Ms> wait_at_most, const Value* rejected);
   [[nodiscard]] std::optional<Value> run(std::string_view key, LoaderRef loader, crdt::Ms ttl);
 
   /// Lets a value come that other nodes may hold, and waits for it no longer than `fetch_timeout`, or not at all.

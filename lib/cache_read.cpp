@@ -52,7 +52,7 @@ void Cache::Impl::find_batch(std::span<const std::string_view> keys,
 }
 
 std::optional<Value> Cache::Impl::miss(std::string_view key, bool wanted) {
-  if (loader) return load(key, LoaderRef::to(loader), default_ttl, nullptr);
+  if (loader) return load(key, LoaderRef::to(loader), default_ttl, std::nullopt, nullptr);
   if (wanted) fetch_in_background(key);
   return std::nullopt;
 }

@@ -1,58 +1,94 @@
 // lib/flights.cpp – see flights.hpp.
 #include "lib/flights.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <functional>
 #include <stdexcept>
+#include <type_traits>
 #include <utility>
 
 namespace geolru {
+namespace {
 
-class Flights::Waiting {
+constexpr crdt::Ms wait_max = std::chrono::hours{24 * 365};
+
+// Neither needs a destructor, so that the library may be unloaded and threads may outlive it.
+constinit std::mutex waits_mutex;  // guards Flight::waits_for of all flights
+constinit thread_local const Leading* innermost = nullptr;
+static_assert(std::is_trivially_destructible_v<std::mutex>);
+
+}  // namespace
+
+Leading::Leading(Flight& flight) : flight_{flight}, outer_{innermost} { innermost = this; }
+
+Leading::~Leading() { innermost = outer_; }
+
+/// Notes for as long as it lives that the calling thread waits for a flight, and so do the flights that it leads. A thread
+/// that leads none can be waited for by nobody, and need not be noted.
+class Waiting {
  public:
-  Waiting(Flights& flights, const Flight& flight) : flights_{flights} {
-    const std::lock_guard lock{flights_.waits_mutex_};
+  explicit Waiting(const Flight& flight) {
+    if (innermost == nullptr) return;
+    const std::lock_guard lock{waits_mutex};
     refuse_to_wait_for_myself(flight);
-    flights_.waits_.emplace(std::this_thread::get_id(), &flight);
+    note(&flight);
   }
   ~Waiting() {
-    const std::lock_guard lock{flights_.waits_mutex_};
-    flights_.waits_.erase(std::this_thread::get_id());
+    if (innermost == nullptr) return;
+    const std::lock_guard lock{waits_mutex};
+    note(nullptr);
   }
   Waiting(const Waiting&) = delete;
   Waiting& operator=(const Waiting&) = delete;
 
  private:
-  void refuse_to_wait_for_myself(const Flight& first) const {
-    for (const Flight* flight = &first; !flight->landed.load(std::memory_order_acquire);) {
-      if (flight->leader == std::this_thread::get_id()) {
-        throw std::logic_error{
-            "geolru: a loader loads its own key again, itself or by way of other threads' loaders, and would "
-            "wait "
-            "for itself for ever; let it get the value from its source, or load another key"};
-      }
-      const auto next = flights_.waits_.find(flight->leader);
-      if (next == flights_.waits_.end()) return;
-      flight = next->second;
+  static void note(const Flight* flight) {
+    for (const Leading* led = innermost; led != nullptr; led = led->outer_) led->flight_.waits_for = flight;
+  }
+  static bool is_mine(const Flight& flight) {
+    for (const Leading* led = innermost; led != nullptr; led = led->outer_) {
+      if (&led->flight_ == &flight) return true;
+    }
+    return false;
+  }
+  /// The flights on the way are alive: each is waited for by the leader of the one before.
+  static void refuse_to_wait_for_myself(const Flight& first) {
+    for (const Flight* flight = &first; flight != nullptr; flight = flight->waits_for) {
+      if (!is_mine(*flight)) continue;
+      throw std::logic_error{
+          "geolru: a loader loads its own key again, itself or by way of other threads' loaders, and would "
+          "wait "
+          "for itself for ever; let it get the value from its source, or load another key"};
     }
   }
-
-  Flights& flights_;
 };
 
 Flights::Boarding Flights::board(std::string_view key) {
   Part& part = part_of(key);
   const std::lock_guard lock{part.mutex};
   if (const auto found = part.flights.find(key); found != part.flights.end()) return {found->second, false};
-  FlightRef flight = std::make_shared<Flight>(std::this_thread::get_id());
+  FlightRef flight = std::make_shared<Flight>();
   part.flights.emplace(key, flight);
   aloft_.fetch_add(1, std::memory_order_relaxed);
   return {std::move(flight), true};
 }
 
-std::optional<Value> Flights::follow(const FlightRef& flight) {
-  const Waiting waiting{*this, *flight};
+bool Flights::follow(const FlightRef& flight, std::optional<crdt::Ms> at_most) {
+  const auto has_landed = [&] { return flight->landed; };
+  if (at_most) {
+    // Such a wait ends by itself: nobody is locked out by it.
+    std::unique_lock lock{flight->mutex};
+    return flight->landing.wait_for(lock, std::clamp(*at_most, crdt::Ms::zero(), wait_max), has_landed);
+  }
+  const Waiting waiting{*flight};
   std::unique_lock lock{flight->mutex};
-  flight->landing.wait(lock, [&] { return flight->landed.load(std::memory_order_relaxed); });
+  flight->landing.wait(lock, has_landed);
+  return true;
+}
+
+std::optional<Value> Flights::outcome(const FlightRef& flight) {
+  const std::lock_guard lock{flight->mutex};
   if (flight->error) std::rethrow_exception(flight->error);
   return flight->outcome;
 }
@@ -61,7 +97,7 @@ void Flights::land(std::string_view key, const FlightRef& flight, const std::opt
   remove(key, flight);
   const std::lock_guard lock{flight->mutex};
   flight->outcome = outcome;
-  flight->landed.store(true, std::memory_order_release);
+  flight->landed = true;
   flight->landing.notify_all();
 }
 
@@ -69,7 +105,7 @@ void Flights::crash(std::string_view key, const FlightRef& flight, std::exceptio
   remove(key, flight);
   const std::lock_guard lock{flight->mutex};
   flight->error = std::move(error);
-  flight->landed.store(true, std::memory_order_release);
+  flight->landed = true;
   flight->landing.notify_all();
 }
 

@@ -1,5 +1,6 @@
 // lib/flights.hpp – one loader call per key, however many ask, and no caller is given what was loaded before a
 // write it knows of. Thread-safe; no lock is held while a loader runs.
+// Which flight waits for which is known to the process, so that loaders may load from other caches, too.
 #pragma once
 
 #include <array>
@@ -12,24 +13,38 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <unordered_map>
 
 #include <geolru/value.hpp>
+
+#include "crdt/stamp.hpp"
 
 namespace geolru {
 
 /// One loader call and those who wait for it.
 struct Flight {
-  explicit Flight(std::thread::id thread) : leader{thread} {}
-
-  const std::thread::id leader;
-  std::atomic<bool> landed{false};
+  /// The flight that its leader waits for, of whatever cache, without a limit. Guarded by the process's lock for waits.
+  const Flight* waits_for = nullptr;
 
   std::mutex mutex;  // guards what follows
   std::condition_variable landing;
+  bool landed = false;
   std::optional<Value> outcome;
   std::exception_ptr error;
+};
+
+/// Notes for as long as it lives that the calling thread leads a flight, and runs its loader.
+class Leading {
+ public:
+  explicit Leading(Flight& flight);
+  ~Leading();
+  Leading(const Leading&) = delete;
+  Leading& operator=(const Leading&) = delete;
+
+ private:
+  friend class Waiting;
+  Flight& flight_;
+  const Leading* const outer_;  // The flight of this thread whose loader boarded this one; null: none.
 };
 
 class Flights {
@@ -41,21 +56,23 @@ class Flights {
     bool leads = false;  ///< The caller runs the loader and must `land` or `crash` the flight.
   };
 
-  /// Joins the flight of `key`, or begins one. A leader calls this before the clock ticks for its load.
+  /// Joins the flight of `key`, or begins one. A leader calls this before it begins its load in the store.
   [[nodiscard]] Boarding board(std::string_view key);
 
-  /// Waits for a flight and returns or throws its outcome. Throws std::logic_error where the flight's leader
-  /// waits, maybe by way of others, for the calling thread.
-  [[nodiscard]] std::optional<Value> follow(const FlightRef& flight);
+  /// Waits for a flight, no longer than `at_most` if given. False if it has not landed by then. Throws std::logic_error
+  /// where the wait would never end: the flight's leader waits, maybe by way of others, for the calling thread.
+  [[nodiscard]] static bool follow(const FlightRef& flight, std::optional<crdt::Ms> at_most);
+  /// Returns or throws the outcome of a flight that has landed.
+  [[nodiscard]] static std::optional<Value> outcome(const FlightRef& flight);
 
   /// Ends a flight. What it loaded is in the store by now, so that who comes later finds it there or here.
   void land(std::string_view key, const FlightRef& flight, const std::optional<Value>& outcome);
   void crash(std::string_view key, const FlightRef& flight, std::exception_ptr error);
 
-  /// After a write of `key` has ticked the clock: later callers begin a flight of their own.
+  /// After a write of `key` in the store: later callers begin a flight of their own.
   ///
-  /// A relaxed look at `aloft_` is enough. Writes and loads tick the same clock, and ticks synchronise: either the
-  /// load's came first, then this sees it aloft, or the write's, then the loader sees what the writer knew of.
+  /// A relaxed look at `aloft_` is enough. Writes and the beginnings of loads take the lock of the key's shard: either the
+  /// load came first, then this sees it aloft, or the write, then the loader sees what the writer knew of.
   void written(std::string_view key) {
     if (aloft_.load(std::memory_order_relaxed) != 0) detach(key);
   }
@@ -75,9 +92,6 @@ class Flights {
     std::unordered_map<std::string, FlightRef, KeyHasher, std::equal_to<>> flights;
   };
 
-  /// Notes for as long as it lives that this thread waits for a flight.
-  class Waiting;
-
   [[nodiscard]] Part& part_of(std::string_view key) { return parts_[KeyHasher{}(key) % parts_.size()]; }
   void detach(std::string_view key);
   void detach_all();
@@ -85,9 +99,6 @@ class Flights {
 
   std::array<Part, 16> parts_;
   std::atomic<std::size_t> aloft_{0};  // Invariant: the flights in all parts.
-
-  std::mutex waits_mutex_;  // guards what follows
-  std::unordered_map<std::thread::id, const Flight*> waits_;
 };
 
 }  // namespace geolru

@@ -1,8 +1,10 @@
 #include <geolru/cache.hpp>
+#include <geolru/typed.hpp>
 
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <latch>
 #include <mutex>
 #include <optional>
@@ -235,6 +237,136 @@ TEST_CASE("load: two threads whose loaders load each other's key do not wait for
   CHECK(refused >= 1);
   CHECK(text(cache.get_or_load("a", [](auto) { return "again"; })) ==
         (cache.contains("a") ? text(cache.get("a")) : "again"));
+}
+
+TEST_CASE("load: loaders that wait for each other by way of two caches do not wait for ever", "[lib]") {
+  Cache one, other;
+  std::latch both{2};
+  std::atomic<int> refused{0};
+  const auto crossing = [&](Cache& first, Cache& second) {
+    try {
+      (void)first.get_or_load("k", [&](auto) -> Loaded {
+        both.arrive_and_wait();
+        return text(second.get_or_load("k", [](auto) { return "v"; }));
+      });
+    } catch (const std::logic_error&) {
+      ++refused;
+    }
+  };
+  std::thread there{crossing, std::ref(one), std::ref(other)};
+  std::thread back{crossing, std::ref(other), std::ref(one)};
+  there.join();
+  back.join();
+  CHECK(refused >= 1);
+  // A loader that only loads elsewhere is in nobody's way.
+  CHECK(text(one.get_or_load(
+            "a", [&](auto) { return text(other.get_or_load("a", [](auto) { return "v"; })); })) == "v");
+}
+
+TEST_CASE("load: three loaders in a ring, each in a cache of its own, do not wait for ever", "[lib]") {
+  std::vector<Cache> caches(3);
+  std::latch all{3};
+  std::atomic<int> refused{0}, loaded{0};
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < caches.size(); ++i) {
+    threads.emplace_back([&, i] {
+      try {
+        // Each leads two flights, and the next one waits for the outer of them.
+        (void)caches[i].get_or_load("outer", [&](auto) -> Loaded {
+          return text(caches[i].get_or_load("inner", [&](auto) -> Loaded {
+            all.arrive_and_wait();
+            return text(caches[(i + 1) % 3].get_or_load("outer", [](auto) { return "v"; }));
+          }));
+        });
+        ++loaded;
+      } catch (const std::logic_error&) {
+        ++refused;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(refused >= 1);
+  CHECK(refused + loaded == 3);
+}
+
+TEST_CASE("load: a caller waits for another's loader no longer than it says", "[lib]") {
+  Cache cache;
+  HeldLoader loader{"late"};
+  Background load{cache, loader};
+  const auto ours = [](auto) -> Loaded { return "never called"; };
+  CHECK_FALSE(cache.get_or_load("k", ours, {.wait_at_most = 10ms}));
+  CHECK_FALSE(cache.get_or_load("k", ours, {.wait_at_most = 0ms}));
+  CHECK_FALSE(cache.get_or_load("k", ours, {.wait_at_most = std::chrono::milliseconds::min()}));
+  CHECK(cache.stats().loads == 1);
+  std::string waited;
+  std::thread patient{[&] {
+    waited = text(cache.get_or_load("k", ours, {.wait_at_most = std::chrono::milliseconds::max()}));
+  }};
+  REQUIRE(eventually([&] { return cache.stats().loads_shared == 4; }));
+  loader.let_go();
+  patient.join();
+  CHECK(load.join() == "late");
+  CHECK(waited == "late");
+  // It limits no loader of the caller's own, nor a hit.
+  CHECK(text(cache.get_or_load("k", ours, {.wait_at_most = 0ms})) == "late");
+  CHECK(text(cache.get_or_load("j", [](auto) { return "own"; }, {.wait_at_most = 0ms})) == "own");
+}
+
+TEST_CASE("load: a caller that does not wait any longer is given what is held", "[lib]") {
+  Cache cache;
+  TypedCache<bool> typed{cache};  // to which the bytes that are held are none
+  cache.set("k", "held");
+  std::latch begun{1}, go_on{1};
+  std::thread loads{[&] {
+    (void)typed.get_or_load("k", [&](auto) -> std::optional<bool> {
+      begun.count_down();
+      go_on.wait();
+      return true;
+    });
+  }};
+  begun.wait();
+  // Held, and not rejected by this caller.
+  CHECK(text(cache.get_or_load("k", [](auto) { return "never called"; }, {.wait_at_most = 0ms})) == "held");
+  // Its own loader would wait for itself, but for the limit.
+  CHECK_FALSE(typed.get_or_load("k", [](auto) { return false; }, {.wait_at_most = 1ms}));
+  go_on.count_down();
+  loads.join();
+  CHECK(typed.get("k") == true);
+}
+
+TEST_CASE("load: a loader that loads its own key with a limit gets nothing after it", "[lib]") {
+  Cache cache;
+  const auto itself = [&](auto) -> Loaded {
+    return text(cache.get_or_load("k", [](auto) { return "v"; }, {.wait_at_most = 5ms}));
+  };
+  CHECK(text(cache.get_or_load("k", itself)) == "(none)");
+}
+
+TEST_CASE("load: the TTL counts from its end", "[lib]") {
+  Cache cache;
+  int calls = 0;
+  const auto slow = [&](auto) -> Loaded {
+    ++calls;
+    std::this_thread::sleep_for(60ms);
+    return "v";
+  };
+  for (int i = 0; i < 3; ++i) CHECK(text(cache.get_or_load("k", slow, {.ttl = 50s})) == "v");
+  CHECK(calls == 1);
+  CHECK(*cache.ttl("k") > 50s - 60ms);
+}
+
+TEST_CASE("load: one that fails or finds nothing is over", "[lib]") {
+  Cache cache;
+  for (std::size_t i = 0; i < crdt::limits::loads_per_shard_max + 1; ++i) {
+    if (i % 2 == 0) {
+      CHECK_THROWS_AS(cache.get_or_load("k", [](auto) -> Loaded { throw std::runtime_error{"no"}; }),
+                      std::runtime_error);
+    } else {
+      CHECK_FALSE(cache.get_or_load("k", [](auto) { return Loaded{}; }));
+    }
+  }
+  REQUIRE(cache.get_or_load("k", [](auto) { return "v"; }));
+  CHECK(cache.contains("k"));
 }
 
 TEST_CASE("load: what was loaded shares the bytes that were stored", "[lib]") {

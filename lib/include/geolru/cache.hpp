@@ -83,9 +83,8 @@ class GEOLRU_API Cache {
   /// The value of `key`; where it was evicted here, from the nearest node that holds it, if it comes within
   /// `Options::fetch_timeout`; else what `loader(key)` returns, which is then set with `options`. Callers of one
   /// key share one loader call, on the thread of the first of them, and what it returns or throws; nullopt is not
-  /// stored. A set or erase that races the loader wins over it, on every node; the callers get what the loader
-  /// returned all the same, but for those who call after a write of this cache: they are never given what was
-  /// loaded before it.
+  /// stored. The TTL counts from when the loader returns; the entry ends `max_drift` earlier than `max_ttl` after the call,
+  /// at the latest. With `SetOptions::wait_at_most` a caller waits no longer than that for another's loader.
   ///
   /// A set, erase or clear that begins after the loader did wins over it, on every node. What the loader returned is not
   /// stored if such a write has come to this node by then; if it comes later, it replaces what is stored. The callers get

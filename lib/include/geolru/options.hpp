@@ -97,6 +97,10 @@ struct SetOptions {
   /// How long it lives; above `Options::max_ttl` it is clamped. Zero or less throws std::invalid_argument.
   /// Unset: `Options::ttl`.
   std::optional<std::chrono::milliseconds> ttl = std::nullopt;
+
+  /// For `get_or_load`: how long the call waits for the loader of another caller of the same key; zero or less: not at
+  /// all. Then it returns what is held, or nullopt. Unset: no limit. Does not limit a loader that the call runs itself.
+  std::optional<std::chrono::milliseconds> wait_at_most = std::nullopt;
 };
 
 }  // namespace geolru
