@@ -46,6 +46,7 @@ Cluster::Cluster(const Faults& faults, std::ostream* out) : faults_{faults} {
   CheckerOptions options;
   options.seed = faults.seed;
   checker_ = std::make_unique<Checker>(*world_, options);
+  loads_ = std::make_unique<LoadChecker>(*world_, *checker_, faults.max_drift);
   transcript_ = std::make_unique<Transcript>(*world_, out);
   nemesis_ = std::make_unique<Nemesis>(*world_, faults, seeds.next());
   users_ = std::make_unique<MixedLoad>(*world_, faults, seeds.next());

@@ -8,6 +8,7 @@
 
 #include "demo/sim/checker.hpp"
 #include "demo/sim/faults.hpp"
+#include "demo/sim/load_checker.hpp"
 #include "demo/sim/nemesis.hpp"
 #include "demo/sim/transcript.hpp"
 #include "demo/sim/workload.hpp"
@@ -40,6 +41,7 @@ class Cluster {
 
   [[nodiscard]] World& world() { return *world_; }
   [[nodiscard]] Checker& checker() { return *checker_; }
+  [[nodiscard]] const LoadChecker& loads() const { return *loads_; }
   [[nodiscard]] const Nemesis& nemesis() const { return *nemesis_; }
   [[nodiscard]] const MixedLoad& users() const { return *users_; }
   [[nodiscard]] std::uint64_t transcript_hash() const { return transcript_->hash(); }
@@ -56,6 +58,7 @@ class Cluster {
   Faults faults_;
   std::unique_ptr<World> world_;
   std::unique_ptr<Checker> checker_;
+  std::unique_ptr<LoadChecker> loads_;
   std::unique_ptr<Transcript> transcript_;
   std::unique_ptr<Nemesis> nemesis_;
   std::unique_ptr<MixedLoad> users_;

@@ -54,6 +54,8 @@ Tally tally_of(Cluster& cluster) {
               {"stubs dropped (floors raised)", s.stubs_dropped},
               {"stubs packed", s.stubs_packed_ever},
               {"stubs packed that got their value back", s.stubs_unpacked_ever},
+              {"loads stored", cluster.loads().stored()},
+              {"loads stored that hid a later write for a while", cluster.loads().hid()},
               {"loads refused", cluster.users().loads_refused()},
               {"writes lost with their node", cluster.checker().history().lost()}};
   for (std::size_t i = 0; i < Nemesis::kinds; ++i)

@@ -81,6 +81,43 @@ TEST_CASE("checker: a value nobody wrote is seen", "[sim]") {
   REQUIRE_THAT(violated([&] { cluster.checker().check_everything(); }), ContainsSubstring("never written"));
 }
 
+TEST_CASE("checker: a load that hides a later write for long is seen, and one that should be void", "[sim]") {
+  for (const bool had_come : {false, true}) {
+    Cluster cluster{pair_of_nodes()};
+    World& world = cluster.world();
+    LoadChecker checker{world, cluster.checker(), Ms{500}};
+    for (const NodeId node : {0u, 1u}) checker.started(node);
+    world.events().run_until(10s);
+    const Us began = world.now();
+    world.events().run_until(11s);
+    if (had_come) world.erase(0, "k");
+    world.events().run_until(11s + 10ms);
+    world.set(1, "k", 60s);
+    const auto held = world.store(1).peek(world.hash("k"));
+    REQUIRE(held);
+    // Only the checker is told that this was a load, and of a write that began after it and lost to it.
+    const Write load{.key = "k",
+                     .hash = held->meta.hash,
+                     .stamp = held->meta.stamp,
+                     .as_of = held->meta.as_of,
+                     .ttl = Ms{60'000},
+                     .load_began = began};
+    Write hidden = load;
+    hidden.load_began.reset();
+    hidden.as_of.raw -= 2;
+    checker.wrote(0, hidden);
+    using Catch::Matchers::ContainsSubstring;
+    const std::string report = violated([&] {
+      checker.wrote(had_come ? 0 : 1, load);
+      world.events().run_until(world.now() + 1'500ms);  // as long as it may
+      REQUIRE(world.store(1).serves(*held, world.wall(1)));
+      world.events().run_until(world.now() + 100ms);
+    });
+    REQUIRE_THAT(report, ContainsSubstring(had_come ? "Load: stored over a write that had come"
+                                                    : "True time: a load hides a later write"));
+  }
+}
+
 TEST_CASE("checker: nodes that were cut apart do not count as agreeing", "[sim]") {
   Cluster cluster{pair_of_nodes()};
   World& world = cluster.world();
