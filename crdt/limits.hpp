@@ -62,6 +62,8 @@ inline constexpr std::size_t refusals_max = 64;
 // Links.
 /// Bytes handed to the transport and not yet taken by the network, per link.
 inline constexpr std::size_t link_window_bytes = 1024 * 1024;
+/// Records that wait for a peer's clock to come to them, with their values, per link. A frame more may come on top.
+inline constexpr std::size_t held_back_bytes_max = 1024 * 1024;
 inline constexpr std::size_t links_max = 2048;
 inline constexpr std::size_t accepted_unspoken_max = 256;
 inline constexpr std::size_t addresses_per_seed_max = 64;

@@ -119,6 +119,16 @@ void Engine::starved(Now now, const std::string& problem) {
 
 void Engine::wake(Now now) { state_->wake(now); }
 
+void Engine::clock_moved(Now now, Ms by) {
+  State& s = *state_;
+  ++s.stats.steps_followed;
+  s.log(now, Severity::warning, Topic::own_clock, std::string_view{}, "the system's clock was moved by ", by,
+        ", and is followed");
+  s.check_own_clock(now);
+  // Registers of the membership end by the clock.
+  s.write_self(now, s.leaving);
+}
+
 std::uint64_t Engine::changes_found() const { return state_->changes_found; }
 
 std::optional<Output> Engine::poll() {
@@ -133,7 +143,8 @@ bool Engine::has_output() const { return !state_->outputs.empty(); }
 SteadyMs Engine::deadline() const {
   const State& s = *state_;
   const SteadyMs next = s.leaving ? s.next_gossip : std::min(s.dialer.deadline(), s.next_gossip);
-  return std::min({s.links.empty() ? next : std::min(next, s.next_round), s.fetches_due, s.log_book.due()});
+  return std::min(
+      {s.links.empty() ? next : std::min(next, s.next_round), s.fetches_due, s.held_due, s.log_book.due()});
 }
 
 void Engine::expedite(Now now) {
@@ -179,6 +190,11 @@ Link* Engine::State::established_with(Origin origin, LinkId except) {
 }
 
 void Engine::State::wake(Now now) {
+  check_own_clock(now);
+  if (now.steady >= held_due) {
+    held_due = SteadyMs::max();
+    pump_due = true;
+  }
   if (!leaving) dial(now);
   if (now.steady >= next_round) upkeep(now);
   if (now.steady >= next_gossip) gossip(now);
@@ -192,6 +208,7 @@ void Engine::State::upkeep(Now now) {
   next_round = now.steady + timing::round_interval;
   check_timeouts(now);
   watch_clock(now);
+  count_closes(now);
   spread_news();
   begin_round(now, false);
   rank_ingresses(now);
@@ -285,7 +302,7 @@ void Engine::State::gossip(Now now) {
   membership.expire(store.clock().now(now.wall));
   forget_addresses();
   floors_cache_revision = ~std::uint64_t{0};  // some may have outlived what they speak of
-  if (now.steady >= next_self && !leaving) write_self(now, false);
+  if (!leaving && (now.steady >= next_self || membership.find(self()) == nullptr)) write_self(now, false);
 
   std::vector<bool> used(origins.end());
   std::vector<LinkId> near;
@@ -368,7 +385,7 @@ void Engine::State::close_own_at(Now now, Hlc at) {
 
 void Engine::State::begin_life(Now now, const std::string& why, Keep keep) {
   const Origin old = self();
-  if (const Member* member = membership.find(old)) {
+  if (const Member* member = membership.find(old); member != nullptr && !silent) {
     Member last = *member;
     last.stamp = store.clock().tick(now.wall);
     last.left = true;
@@ -405,7 +422,8 @@ void Engine::State::finish_leaving(Now now) {
     // A link so young that its peer has yet to ask is given the time to.
     const bool is_awaited = link.role != Role::none && link.out_stream == 0 &&
                             now.steady - link.opened_at < timing::first_ask_wait;
-    const bool streaming = link.out == Link::Out::walking || link.round_due || link.closing || is_awaited;
+    const bool streaming =
+        link.out == Link::Out::walking || link.round_due || link.closing || link.pending || is_awaited;
     if (link.is_established() && streaming) continue;
     if (link.is_established()) send(link, Goodbye{.reason = "it leaves", .leaving = true});
     close_link(now, id, false);

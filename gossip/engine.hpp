@@ -15,6 +15,7 @@
 
 #include "crdt/store.hpp"
 #include "gossip/log_book.hpp"
+#include "gossip/skew.hpp"
 #include "gossip/wire/codec.hpp"
 
 namespace geolru::gossip {
@@ -72,8 +73,10 @@ struct MemberView {
   bool self = false;
   bool linked = false;
   Liveness liveness = Liveness::alive;
-  Ms round_trip{};  ///< 0 while unknown.
-  Ms lag{};         ///< Now minus its closed stamp here.
+  Ms round_trip{};            ///< 0 while unknown.
+  Ms lag{};                   ///< Now minus its closed stamp here.
+  Ms clock_offset{};          ///< How far its wall time is ahead of this node's; 0 while unknown.
+  std::size_t held_back = 0;  ///< Records for it that wait, since its clock is too far behind.
 };
 
 /// Counters only ever rise.
@@ -85,7 +88,10 @@ struct EngineStats {
   std::uint64_t values_out_by_anti_entropy = 0;  ///< In catch-ups that an anti-entropy digest caused.
   std::uint64_t rejected_frames = 0;             ///< Bytes that made no sense.
   std::uint64_t refused_stamps = 0;              ///< Too far ahead of this node's wall clock.
+  std::uint64_t refused_by_peers = 0;            ///< Of this node's, by peers.
+  std::uint64_t records_held_back = 0;           ///< Sent later, since the peer's clock was too far behind.
   std::uint64_t refused_handshakes = 0;
+  std::uint64_t steps_followed = 0;  ///< Larger steps of the system's clock.
   std::uint64_t catch_ups = 0, resyncs = 0, streams_lost = 0, closes_withheld = 0;
   std::uint64_t links_opened = 0, links_lost = 0, lives = 1;
   std::uint64_t lives_from_nothing = 0;   ///< Of `lives`, those that began with an emptied store.
@@ -129,6 +135,8 @@ class Engine {
   void starved(Now now, const std::string& problem);
   /// Timers are due, or the store has changed. Early or repeated calls are harmless.
   void wake(Now now);
+  /// This node's wall time was moved by so much at once, to follow a step of the system's clock.
+  void clock_moved(Now now, Ms by);
   /// How many changes of the store came since it was looked at before.
   [[nodiscard]] std::uint64_t changes_found() const;
 
@@ -171,6 +179,10 @@ class Engine {
   [[nodiscard]] const EngineStats& stats() const;
   /// How far the other nodes' wall clocks are ahead of this one's: the median; negative: behind.
   [[nodiscard]] Ms clock_offset() const;
+  /// The same as of now, for WallTime::review.
+  [[nodiscard]] PeerMedian peers_clock(Now now) const;
+  /// Linked nodes whose clocks are certainly apart from this one's by more than the drift.
+  [[nodiscard]] std::size_t clocks_apart() const;
   /// The clock is so far off that nothing is streamed until it is right again.
   [[nodiscard]] bool clock_is_wrong() const;
   /// Bytes sent and received per peer name, for reports.

@@ -31,7 +31,10 @@ inline constexpr Ms lag_worth_offering{3'000};
 inline constexpr Ms acknowledged_within{3'000};
 inline constexpr Ms report_wait{1'000};
 inline constexpr Ms first_ask_wait{500};
-inline constexpr Ms refusal_wait{500};
+inline constexpr Ms refusal_wait{
+    100};  // before a refused stream is offered again, and twice as long each time
+inline constexpr unsigned refusal_doublings_max = 7;
+inline constexpr Ms apart_told{60'000};  // between two lines about the same two clocks
 inline constexpr Ms hedge_after_min{
     10};  // before a second peer is asked for a value, or twice the round trip,
 inline constexpr Ms hedge_after_max{200};    // within these
@@ -137,6 +140,9 @@ struct Engine::State {
   // -- skew_watch.cpp --------------------------------------------------------------------------------
   void watch_clock(Now now);
   void fall_silent(Now now, Offset offset);
+  void end_silence(Now now);
+  void tell_apart(Now now);
+  void check_own_clock(Now now);
 
   // -- sender.cpp ------------------------------------------------------------------------------------
   void begin_round(Now now, bool answer);
@@ -156,7 +162,11 @@ struct Engine::State {
   [[nodiscard]] bool drain_pass(Now now, Link& link);
   [[nodiscard]] bool begin_pass(Link& link);
   [[nodiscard]] static std::uint64_t values_in(std::span<const crdt::Outgoing> records);
-  void send_records(Link& link, std::vector<crdt::Outgoing>& records, bool resync);
+  void send_records(Now now, Link& link, std::vector<crdt::Outgoing>& records, bool resync);
+  [[nodiscard]] std::optional<Hlc> admitted_by(Now now, const Link& link) const;
+  void hold_back(Now now, Link& link, std::vector<crdt::Outgoing>& records);
+  void release_held(Now now, Link& link);
+  void close_in_turn(Now now, Link& link, Close close);
   void send_round_close(Now now, Link& link, Stamps closes);
   void ask_for_report(Now now, Link& link);
   void send_close(Now now, Link& link, Close close);
@@ -174,6 +184,8 @@ struct Engine::State {
   void on_refused(Now now, Link& link, const Refused& refused);
   [[nodiscard]] static Stamps closes_of(Link& link, const Close& close);
   [[nodiscard]] bool take_closes(Now now, Link& link, const Close& close);
+  [[nodiscard]] Hlc admissible_now(Now now) const;
+  void count_closes(Now now);
   void refuse(Now now, Link& link, std::uint32_t stream, const Stamp& stamp);
   void refuse_record(Now now, Link& link, std::uint32_t stream, const crdt::Meta& meta);
   [[nodiscard]] bool skips(const Link& link, std::uint32_t stream) const;
@@ -261,13 +273,15 @@ struct Engine::State {
   Stamps floors_cache;
   std::uint64_t floors_cache_revision = ~std::uint64_t{0};
 
-  std::uint64_t pumped_changes = 0;  // ever made when all links were last pumped
-  std::uint64_t changes_found = 0;   // then, since the time before
-  bool pump_due = false;             // some have more to say than that
-  bool asking_due = false;           // something was learned that may let this node ask to be caught up
-  bool topology_due = false;         // links or members have changed
-  bool relaying_due = false;         // something arrived that is to be passed on
-  Offset clock_offset;
+  std::uint64_t pumped_changes = 0;     // ever made when all links were last pumped
+  std::uint64_t changes_found = 0;      // then, since the time before
+  bool pump_due = false;                // some have more to say than that
+  SteadyMs held_due = SteadyMs::max();  // when the next record is admissible that is held back
+  bool asking_due = false;              // something was learned that may let this node ask to be caught up
+  bool topology_due = false;            // links or members have changed
+  bool relaying_due = false;            // something arrived that is to be passed on
+  PeerMedian peers_clock;               // as of the last look
+  std::size_t clocks_apart = 0;
   bool silent = false;  // this node's clock is wrong, and it streams nothing
   std::optional<SteadyMs> clock_right_since;
   bool ever_caught_up = false;

@@ -50,6 +50,7 @@ void Engine::State::on_hello(Now now, Link& link, const Hello& hello) {
     return;
   }
   link.peer = hello;
+  link.clock.heard(hello.wall, now.steady);
   link.near = hello.region == options.region;
   if (const std::optional<Words> reason = mismatch(hello)) {
     refuse_handshake(now, link, *reason);
@@ -205,6 +206,8 @@ void Engine::State::learn_own_host(Now now, const Address& seen_as) {
 }
 
 void Engine::State::write_self(Now now, bool left) {
+  // Whoever is silent sends no stamp of its own, this one included.
+  if (silent) return;
   std::string address = options.advertise;
   if (address.starts_with(':')) {
     const auto port = parse_host_port(address);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <span>
 #include <utility>
 
 namespace geolru::gossip {
@@ -67,6 +68,17 @@ bool Knowledge::close(Origin origin, Hlc to, SteadyMs now) {
   return true;
 }
 
+void Knowledge::close(Origin origin, Hlc to, Hlc admissible, SteadyMs now) {
+  if (to > admissible && closed_.size() < crdt::limits::digest_rows_max)
+    crdt::raise_stamp(ahead_, origin, to);
+  close(origin, std::min(to, admissible), now);
+}
+
+void Knowledge::count_up_to(Hlc admissible, SteadyMs now) {
+  for (const auto& [origin, to] : ahead_) close(origin, std::min(to, admissible), now);
+  std::erase_if(ahead_, [&](const auto& row) { return row.second <= admissible; });
+}
+
 std::shared_ptr<const KnownOrigins> Knowledge::known() {
   if (!known_) {
     KnownOrigins known;
@@ -91,7 +103,13 @@ void Knowledge::forget_before(WallMs horizon) {
     closed_[kept] = closed_[i];
     rows_[kept++] = rows_[i];
   }
-  if (kept < closed_.size()) known_.reset();
+  if (kept < closed_.size()) {
+    known_.reset();
+    std::erase_if(ahead_, [&](const auto& row) {
+      const auto left = std::span{closed_}.first(kept);
+      return !std::ranges::binary_search(left, row.first, {}, &Stamps::value_type::first);
+    });
+  }
   closed_.resize(kept);
   rows_.resize(kept);
 }

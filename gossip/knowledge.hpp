@@ -35,6 +35,12 @@ class Knowledge {
   /// Raises closed(o). True if it moved.
   bool close(Origin origin, Hlc to, SteadyMs now);
 
+  /// The same, but what lies beyond `admissible` counts only when `count_up_to` comes to it.
+  void close(Origin origin, Hlc to, Hlc admissible, SteadyMs now);
+  /// Whether some close waits for its time.
+  [[nodiscard]] bool has_closes_ahead() const { return !ahead_.empty(); }
+  void count_up_to(Hlc admissible, SteadyMs now);
+
   /// Rises with every row.
   [[nodiscard]] std::uint64_t revision() const { return revision_; }
   /// Calls `visit(origin, closed)` for the rows that have risen since then, by origin.
@@ -60,6 +66,7 @@ class Knowledge {
     std::uint64_t revision = 0;
   };
   Stamps closed_;
+  Stamps ahead_;           // The highest close each origin was given, where it lies above closed_.
   std::vector<Row> rows_;  // Invariant: of the same origins as closed_.
   std::uint64_t revision_ = 0;
   std::shared_ptr<const KnownOrigins> known_;  // Invariant: the origins of closed_, if any.

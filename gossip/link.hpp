@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "gossip/engine.hpp"
+#include "gossip/held_back.hpp"
 #include "gossip/knowledge.hpp"
 #include "gossip/origins.hpp"
 #include "gossip/skew.hpp"
@@ -37,12 +38,14 @@ struct Link {
   std::uint64_t closed_changes = 0;         // made by the last round that was closed here
   std::optional<SteadyMs> report_asked_at;  // Closes wait for a fresh digest of the peer.
   std::optional<SteadyMs> resume_at;        // The peer refused a stamp: offer it again then.
+  unsigned refusals = 0;                    // one after another, with nothing acknowledged in between
   Stamps peer_floors;                       // as it told
   std::optional<SteadyMs> behind_since;     // We are behind its floors.
   SteadyMs asked_at{};
-  Hlc own_close;                 // The peer's own, as its stream told.
-  Hlc acknowledged;              // How far the peer was told that it is closed here.
-  std::optional<Offset> offset;  // of the peer's wall clock
+  Hlc own_close;     // The peer's own, as its stream told.
+  Hlc acknowledged;  // How far the peer was told that it is closed here.
+  PeerClock clock;
+  std::optional<SteadyMs> apart_told_at;  // The log was told how far the two clocks are apart.
 
   // What the peer told by digests, closes and acknowledgements; and what it was told in digests, so that the next
   // holds only changes.
@@ -66,6 +69,13 @@ struct Link {
   std::map<Origin, crdt::Fingerprint> tails_sent;  // of silent origins, beyond what is closed
   crdt::RingCursor cursor;
   std::optional<Stamps> closing;  // Closes the current pass of the live stream.
+  HeldBack held;                  // records of this stream that the peer would refuse as yet
+  /// A close whose records were sent, but for some that are held back.
+  struct Pending {
+    Close close;
+    HeldBack::Turn turn = 0;  // It waits for the records added before.
+  };
+  std::optional<Pending> pending;
   // Of origins relayed here, from where on: closed over only once the peer has closed as far by itself.
   Stamps relayed_from;
 

@@ -30,6 +30,7 @@ unsigned times_of(Topic topic) {
     case Topic::node_refused:
     case Topic::refused_by:
     case Topic::own_clock:
+    case Topic::clocks_apart:
     case Topic::new_life:
     case Topic::resync:
     case Topic::audit:

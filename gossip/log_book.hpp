@@ -43,6 +43,7 @@ enum class Topic : std::uint8_t {
   seed_unresolved,
   seed_unreachable,
   own_clock,
+  clocks_apart,
   new_life,
   resync,
   audit,

@@ -104,6 +104,7 @@ void Engine::State::refuse(Now now, Link& link, std::uint32_t stream, const Stam
   ++stats.refused_stamps;
   link.refused_stream = stream;
   const Ms ahead = stamp.hlc.ms() - now.wall;
+  const Ms wait = std::clamp(ahead - store.clock().drift_max(), Ms{1}, Ms{0xffffffff});
   if (ahead > store.clock().drift_max()) {
     log(now, Severity::warning, Topic::stamp_refused, link, "refuse a stamp of ", who(link), " that is ",
         ahead, " ahead of this node's clock");
@@ -111,7 +112,7 @@ void Engine::State::refuse(Now now, Link& link, std::uint32_t stream, const Stam
     log(now, Severity::warning, Topic::stamp_refused, link, "refuse a write of ", stamp.origin, " from ",
         who(link), ": too many nodes have written here to tell one more apart");
   }
-  send(link, Refused{.stream = stream, .stamp = stamp});
+  send(link, Refused{.stream = stream, .stamp = stamp, .wait_ms = static_cast<std::uint32_t>(wait.count())});
 }
 
 void Engine::State::refuse_record(Now now, Link& link, std::uint32_t stream, const crdt::Meta& meta) {
@@ -124,10 +125,15 @@ void Engine::State::refuse_record(Now now, Link& link, std::uint32_t stream, con
 void Engine::State::on_refused(Now now, Link& link, const Refused& refused) {
   // It may be the end of a catch-up that is refused: then nothing is streamed any more.
   if (refused.stream != link.out_stream) return;
-  log(now, Severity::warning, Topic::stamp_refused_by, link, who(link), " refuses a stamp of ",
-      refused.stamp.hlc.ms().time_since_epoch(), ": it is too far ahead of its clock");
+  ++stats.refused_by_peers;
+  const WallMs admits = refused.stamp.hlc.ms() - Ms{refused.wait_ms};
+  log(now, Severity::warning, Topic::stamp_refused_by, link, who(link), " refuses a stamp that is ",
+      refused.stamp.hlc.ms() - admits, " too far ahead of its clock");
+  // From now on what lies too far ahead of that clock is held back here until its time comes there.
+  link.clock.disproved(admits - store.clock().drift_max(), now.steady);
   end_stream(link);
-  link.resume_at = now.steady + timing::refusal_wait;
+  const unsigned doublings = std::min(link.refusals++, timing::refusal_doublings_max);
+  link.resume_at = now.steady + timing::refusal_wait * (1 << doublings);
 }
 
 crdt::ApplyRules Engine::State::rules_for(const Link& link, bool confirms) {
@@ -224,12 +230,10 @@ Stamps Engine::State::closes_of(Link& link, const Close& close) {
 
 bool Engine::State::take_closes(Now now, Link& link, const Close& close) {
   const Stamps closes = closes_of(link, close);
-  for (const Stamps* stamps : {&closes, &close.floors}) {
-    for (const auto& [origin, stamp] : *stamps) {
-      if (store.clock().admit(stamp, now.wall)) continue;
-      refuse(now, link, close.stream, {stamp, origin});
-      return false;
-    }
+  for (const auto& [origin, stamp] : close.floors) {
+    if (store.clock().admit(stamp, now.wall)) continue;
+    refuse(now, link, close.stream, {stamp, origin});
+    return false;
   }
   if (close.resync) {
     // Its closes are only true for a node that has dropped what the resync did not confirm.
@@ -239,22 +243,41 @@ bool Engine::State::take_closes(Now now, Link& link, const Close& close) {
   const Ms retention = store.options().retention() + timing::rows_linger;
   const WallMs horizon = store.clock().now(now.wall) - retention;
   link.peer_closed.learn(closes);
+  const Hlc admissible = admissible_now(now);
   for (const auto& [origin, stamp] : closes) {
-    if (origin != self() && stamp.ms() >= horizon) knowledge.close(origin, stamp, now.steady);
+    if (origin == self() || stamp.ms() < horizon) continue;
+    static_cast<void>(store.clock().admit(std::min(stamp, admissible), now.wall));
+    knowledge.close(origin, stamp, admissible, now.steady);
   }
   link.own_close = std::max(link.own_close, crdt::find_stamp(closes, link.peer.origin));
   return true;
 }
 
+/// The highest hybrid time that may be learned now.
+Hlc Engine::State::admissible_now(Now now) const { return Hlc::at(now.wall + store.clock().drift_max()); }
+
+/// A close at c is one at every time before it, too: of a close that lies too far ahead counts what is admissible by now.
+void Engine::State::count_closes(Now now) {
+  if (!knowledge.has_closes_ahead()) return;
+  const Hlc admissible = admissible_now(now);
+  static_cast<void>(store.clock().admit(admissible, now.wall));
+  knowledge.count_up_to(admissible, now.steady);
+}
+
 void Engine::State::on_close(Now now, Link& link, const Close& close) {
+  if (crdt::find_stamp(close.acknowledged, self()) > link.peer_closed.find(self())) link.refusals = 0;
   link.peer_closed.learn(close.acknowledged);
   link.peer_ping = close.ping;
   link.pinged_at = now.steady;
   const auto steady = static_cast<std::uint64_t>(now.steady.time_since_epoch().count());
-  if (close.pong != 0 && close.pong <= steady && close.held_ms <= steady - close.pong) {
-    const Ms round_trip{static_cast<Ms::rep>(steady - close.pong - close.held_ms)};
-    link.offset = offset_of(close.wall, now.wall, round_trip);  // however long: less would be a guess
+  if (close.pong != 0 && close.pong <= steady) {
+    // Both sides round to milliseconds: a short way may seem to have taken less than no time.
+    const std::uint64_t elapsed = steady - close.pong;
+    const Ms round_trip{static_cast<Ms::rep>(elapsed - std::min<std::uint64_t>(close.held_ms, elapsed))};
+    link.clock.measured(close.wall, now.steady, round_trip);  // however long: less would be a guess
     link.round_trip = std::min(round_trip, timing::round_trip_max);
+  } else {
+    link.clock.heard(close.wall, now.steady);
   }
   // What this node relays, it relays from here on; noted before it knows what the catch-up closes.
   const bool counts = !skips(link, close.stream);

@@ -99,6 +99,8 @@ void Engine::State::abandon_walk(Link& link) {
 void Engine::State::end_stream(Link& link) {
   abandon_walk(link);
   link.out = Link::Out::idle;
+  link.held.clear();
+  link.pending.reset();
   link.closing.reset();
   link.round_due = false;
 }
@@ -141,6 +143,7 @@ void Engine::State::start_catch_up(Now now, Link& link, Hlc resync_up_to, bool b
 
 void Engine::State::pump(Now now, Link& link) {
   if (!link.is_established()) return;
+  if (!link.held.empty() || link.pending) release_held(now, link);
   if (link.out == Link::Out::walking) pump_walk(now, link);
   if (link.out == Link::Out::live) pump_live(now, link);
 }
@@ -161,7 +164,57 @@ std::uint64_t Engine::State::values_in(std::span<const crdt::Outgoing> records) 
   return static_cast<std::uint64_t>(std::ranges::count_if(records, has_value));
 }
 
-void Engine::State::send_records(Link& link, std::vector<crdt::Outgoing>& records, bool resyncing) {
+/// The highest stamp that the peer admits when it is sent now, as far as its clock is known; nullopt: it is not.
+std::optional<Hlc> Engine::State::admitted_by(Now now, const Link& link) const {
+  const auto theirs = link.clock.estimate(now.steady);
+  if (!theirs) return std::nullopt;
+  return Hlc::end_of(*theirs + store.clock().drift_max());
+}
+
+/// Takes out the records that the peer would refuse as yet.
+void Engine::State::hold_back(Now now, Link& link, std::vector<crdt::Outgoing>& records) {
+  const auto admitted = admitted_by(now, link);
+  if (!admitted) return;
+  const auto is_admitted = [&](const crdt::Outgoing& record) { return record.meta.stamp.hlc <= *admitted; };
+  const auto ahead = std::stable_partition(records.begin(), records.end(), is_admitted);
+  for (auto record = ahead; record != records.end(); ++record) {
+    held_due = std::min(held_due, now.steady + (record->meta.stamp.hlc.ms() - admitted->ms()));
+    link.held.add(std::move(*record));
+    ++stats.records_held_back;
+  }
+  records.erase(ahead, records.end());
+}
+
+/// Sends the records whose time has come, and the close that waited for them.
+void Engine::State::release_held(Now now, Link& link) {
+  const auto admitted = admitted_by(now, link);
+  std::vector<crdt::Outgoing> records;
+  while (admitted && link.unsent < limits::link_window_bytes) {
+    link.held.take(*admitted, limits::records_frame_bytes_target, records);
+    if (records.empty()) break;
+    const bool resyncing = link.out == Link::Out::walking ? !link.walk_resync_up_to.is_zero()
+                                                          : link.pending && link.pending->close.resync;
+    send_records(now, link, records, resyncing);
+  }
+  if (admitted && !link.held.empty())
+    held_due = std::min(held_due, now.steady + std::max(link.held.first().ms() - admitted->ms(), Ms{1}));
+  if (!link.pending || !link.held.none_before(link.pending->turn)) return;
+  Close close = std::move(std::exchange(link.pending, std::nullopt)->close);
+  if (close.complete) {
+    send_close(now, link, std::move(close));
+  } else {
+    send_round_close(now, link, std::move(close.closes));
+  }
+}
+
+/// Sends a close, or lets it wait for the records before it that are held back.
+void Engine::State::close_in_turn(Now now, Link& link, Close close) {
+  link.pending = Link::Pending{std::move(close), link.held.turn()};
+  release_held(now, link);
+}
+
+void Engine::State::send_records(Now now, Link& link, std::vector<crdt::Outgoing>& records, bool resyncing) {
+  hold_back(now, link, records);
   if (records.empty()) return;
   const std::uint64_t values = values_in(records);
   stats.records_out += records.size();
@@ -177,9 +230,9 @@ void Engine::State::pump_walk(Now now, Link& link) {
   const bool resyncing = !link.walk_resync_up_to.is_zero();
   std::vector<crdt::Outgoing> records;
   bool done = false;
-  while (!done && link.unsent < limits::link_window_bytes) {
+  while (!done && link.unsent < limits::link_window_bytes && link.held.has_room()) {
     done = store.walk(link.walk, limits::records_frame_bytes_target, now.wall, records);
-    send_records(link, records, resyncing);
+    send_records(now, link, records, resyncing);
   }
   if (done) finish_walk(now, link);
 }
@@ -208,18 +261,20 @@ void Engine::State::finish_walk(Now now, Link& link) {
   }
   link.walk_closes = Stamps{};  // its memory, too
   link.walk_floors = Stamps{};
-  send_close(now, link, std::move(close));
+  close_in_turn(now, link, std::move(close));
 }
 
 bool Engine::State::begin_pass(Link& link) {
+  // One close waits at a time: the next round closes what this pass sends as well.
+  const bool closes = link.round_due && !link.pending;
   bool has_news = false;
   for (std::size_t shard = 0; shard < store.shard_count(); ++shard) {
-    const std::uint64_t head = link.round_due ? round.heads[shard] : store.head(shard);
+    const std::uint64_t head = closes ? round.heads[shard] : store.head(shard);
     link.cursor.begin[shard] = link.cursor.next[shard];
     link.cursor.end[shard] = std::max(head, link.cursor.next[shard]);
     has_news = has_news || !link.cursor.finished(shard);
   }
-  if (link.round_due) {
+  if (closes) {
     link.round_due = false;
     link.closing = is_near(link) ? round.closes : Stamps{{self(), round.at}};
     return true;
@@ -233,13 +288,13 @@ bool Engine::State::drain_pass(Now now, Link& link) {
   const auto changes = is_near(link) ? crdt::Changes::own_and_relayed : crdt::Changes::own;
   for (std::size_t shard = 0; shard < store.shard_count(); ++shard) {
     while (!link.cursor.finished(shard)) {
-      if (link.unsent >= limits::link_window_bytes) return false;
+      if (link.unsent >= limits::link_window_bytes || !link.held.has_room()) return false;
       switch (store.drain(shard, link.cursor, changes, bytes, records)) {
         case crdt::Drained::lost:
           stop_stream(now, link);
           return false;
         case crdt::Drained::more:
-          send_records(link, records, false);
+          send_records(now, link, records, false);
           bytes = limits::records_frame_bytes_target;
           break;
         case crdt::Drained::done:
@@ -247,14 +302,14 @@ bool Engine::State::drain_pass(Now now, Link& link) {
       }
     }
   }
-  send_records(link, records, false);
+  send_records(now, link, records, false);
   return true;
 }
 
 void Engine::State::pump_live(Now now, Link& link) {
   do {
     if (!drain_pass(now, link)) return;
-    if (link.closing) send_round_close(now, link, *std::exchange(link.closing, std::nullopt));
+    if (link.closing) close_in_turn(now, link, Close{.closes = *std::exchange(link.closing, std::nullopt)});
   } while (link.out == Link::Out::live && begin_pass(link));
 }
 

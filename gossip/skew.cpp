@@ -18,4 +18,11 @@ Offset median_offset(const std::vector<Offset>& others) {
   return {least[(least.size() - 1) / 2], most[most.size() / 2]};
 }
 
+PeerMedian peer_median(std::vector<Ms> middles) {
+  if (middles.empty()) return {};
+  std::ranges::sort(middles);
+  return {.peers = middles.size(),
+          .offset = {middles[(middles.size() - 1) / 2], middles[middles.size() / 2]}};
+}
+
 }  // namespace geolru::gossip

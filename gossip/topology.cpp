@@ -114,7 +114,8 @@ Stamps Engine::State::relayed_closes() const {
   Stamps closes;
   for (const auto& [id, link] : links) {
     if (link.in == Link::In::live && link.asked_to_relay)
-      crdt::raise_stamp(closes, link.peer.origin, link.own_close);
+      crdt::raise_stamp(closes, link.peer.origin,
+                        std::min(link.own_close, knowledge.closed(link.peer.origin)));
   }
   return closes;
 }

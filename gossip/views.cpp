@@ -39,8 +39,13 @@ std::vector<MemberView> Engine::members(Now now) const {
     if (const Link* link = s.established_with(origin, LinkId{})) {
       view.linked = true;
       view.round_trip = link->round_trip;
+      view.held_back = link->held.size();
+      if (const auto offset = link->clock.offset(now.steady, now.wall)) view.clock_offset = offset->middle();
     }
     views.push_back(std::move(view));
+  }
+  if (s.membership.find(s.self()) == nullptr) {
+    views.push_back({.origin = s.self(), .name = s.options.name, .region = s.options.region, .self = true});
   }
   return views;
 }
@@ -94,7 +99,18 @@ Stamps Engine::closed_since(std::uint64_t revision) const {
 
 const EngineStats& Engine::stats() const { return state_->stats; }
 
-Ms Engine::clock_offset() const { return state_->clock_offset.middle(); }
+Ms Engine::clock_offset() const { return state_->peers_clock.offset.middle(); }
+
+PeerMedian Engine::peers_clock(Now now) const {
+  std::vector<Ms> middles;
+  for (const auto& [id, link] : state_->links) {
+    if (!link.is_established()) continue;
+    if (const auto offset = link.clock.offset(now.steady, now.wall)) middles.push_back(offset->middle());
+  }
+  return peer_median(std::move(middles));
+}
+
+std::size_t Engine::clocks_apart() const { return state_->clocks_apart; }
 
 bool Engine::clock_is_wrong() const { return state_->silent; }
 

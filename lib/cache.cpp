@@ -50,11 +50,11 @@ std::optional<Value> Cache::load(std::string_view key, LoaderRef loader, const S
 }
 
 bool Cache::contains(std::string_view key) const {
-  return impl_->store.ttl(key, gossip::wall_now()).has_value();
+  return impl_->store.ttl(key, impl_->clock.now()).has_value();
 }
 
 std::optional<std::chrono::milliseconds> Cache::ttl(std::string_view key) const {
-  return impl_->store.ttl(key, gossip::wall_now());
+  return impl_->store.ttl(key, impl_->clock.now());
 }
 
 // -- Writing -----------------------------------------------------------------------------------------
@@ -63,7 +63,7 @@ WriteToken Cache::set(std::string_view key, std::string_view value, SetOptions o
   check_key(key);
   check_value(value);
   const crdt::Ms ttl = impl_->ttl_of(options);
-  const crdt::Written written = impl_->store.set(key, value, ttl, gossip::wall_now());
+  const crdt::Written written = impl_->store.set(key, value, ttl, impl_->clock.now());
   impl_->flights.written(key);
   return impl_->wrote(written);
 }
@@ -87,7 +87,7 @@ WriteToken Cache::set_many(std::span<const std::pair<std::string_view, std::stri
     crdt::Written last;
     bool wake = false;
     for (const auto& [key, value] : batch) {
-      last = impl_->store.set(key, value, ttl, gossip::wall_now());
+      last = impl_->store.set(key, value, ttl, impl_->clock.now());
       wake = wake || last.wake;
       impl_->flights.written(key);
     }
@@ -98,13 +98,13 @@ WriteToken Cache::set_many(std::span<const std::pair<std::string_view, std::stri
 
 WriteToken Cache::erase(std::string_view key) {
   check_key(key);
-  const crdt::Written written = impl_->store.erase(key, gossip::wall_now());
+  const crdt::Written written = impl_->store.erase(key, impl_->clock.now());
   impl_->flights.written(key);
   return impl_->wrote(written);
 }
 
 WriteToken Cache::clear() {
-  const crdt::Written written = impl_->store.clear(gossip::wall_now());
+  const crdt::Written written = impl_->store.clear(impl_->clock.now());
   impl_->flights.written_all();
   return impl_->wrote(written);
 }
@@ -126,5 +126,7 @@ void Cache::note_decode_miss() { Counters::count(impl_->counters.decode_misses);
 crdt::Store& Inspector::store(Cache& cache) { return cache.impl_->store; }
 
 gossip::Loop& Inspector::loop(Cache& cache) { return cache.impl_->loop; }
+
+gossip::NodeClock& Inspector::clock(Cache& cache) { return cache.impl_->clock; }
 
 }  // namespace geolru

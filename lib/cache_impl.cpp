@@ -31,8 +31,10 @@ Cache::Impl::Impl(Setup&& setup, Options&& options)
       region{std::move(options.region)},
       loader{std::move(options.loader)},
       name{setup.loop.engine.name},
+      clock{replicated ? gossip::WallTime::Follows::the_system_clock : gossip::WallTime::Follows::nothing,
+            setup.store.max_drift},
       store{setup.store, setup.origin},
-      loop{std::move(setup.loop), store} {
+      loop{std::move(setup.loop), store, clock} {
   if (!replicated) return;
   loop.on_progress([this] { note_progress(); });
   loop.on_fetch_ended([this](crdt::KeyHash hash) { fetches.ended(hash); });
@@ -51,7 +53,7 @@ WriteToken Cache::Impl::wrote(const crdt::Written& written) {
   if (written.wake) loop.wake();
   if (closed.load(std::memory_order_relaxed) &&
       writes_after_close.fetch_add(1, std::memory_order_relaxed) % writes_per_sweep == 0) {
-    store.sweep(slots_per_sweep, gossip::wall_now());
+    store.sweep(slots_per_sweep, clock.now());
   }
   WriteToken token;
   token.time_ = written.stamp.hlc.raw;
@@ -73,8 +75,8 @@ std::optional<Value> Cache::Impl::load(std::string_view key, LoaderRef from, crd
     const Leading leading{*flight};
     // The flight before may have landed between the caller's look at the store and boarding.
     std::optional<Value> outcome;
-    if (!store.ttl(key, gossip::wall_now())) fetch(key);
-    if (store.ttl(key, gossip::wall_now())) outcome = find(key, rejected);
+    if (!store.ttl(key, clock.now())) fetch(key);
+    if (store.ttl(key, clock.now())) outcome = find(key, rejected);
     if (!outcome) outcome = run(key, from, ttl);
     flights.land(key, flight, outcome);
     return outcome;
@@ -86,7 +88,7 @@ std::optional<Value> Cache::Impl::load(std::string_view key, LoaderRef from, crd
 
 std::optional<Value> Cache::Impl::run(std::string_view key, LoaderRef from, crdt::Ms ttl) try {
   Counters::count(counters.loads);
-  crdt::Load load = store.begin_load(key, gossip::wall_now());
+  crdt::Load load = store.begin_load(key, clock.now());
   const std::optional<std::string> loaded = from.call(from.loader, key);
   if (!loaded) {
     Counters::count(counters.loads_empty);
@@ -96,7 +98,7 @@ std::optional<Value> Cache::Impl::run(std::string_view key, LoaderRef from, crdt
     throw std::length_error{"geolru: the loader returned " + std::to_string(loaded->size()) +
                             " bytes; a value has at most " + std::to_string(limits::value_bytes_max)};
   }
-  if (const auto written = store.finish_load(std::move(load), key, *loaded, ttl, gossip::wall_now())) {
+  if (const auto written = store.finish_load(std::move(load), key, *loaded, ttl, clock.now())) {
     wrote(*written);
     // What was stored can be shared, unless a later write has already replaced it.
     const std::optional<crdt::Outgoing> held = store.peek(store.hash(key));
@@ -119,7 +121,7 @@ bool Cache::Impl::may_fetch() const {
 void Cache::Impl::fetch(std::string_view key) {
   if (!may_fetch()) return;
   const crdt::KeyHash hash = store.hash(key);
-  if (!store.wanted(hash, gossip::wall_now())) return;
+  if (!store.wanted(hash, clock.now())) return;
   Fetches::Wait wait{fetches, hash};
   if (loop.fetch(hash)) wait.until_ended(fetch_timeout);
 }

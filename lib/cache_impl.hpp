@@ -76,6 +76,7 @@ struct Cache::Impl {
   decltype(Options::loader) loader;
   const std::string name;
 
+  gossip::NodeClock clock;
   crdt::Store store;
   Flights flights;
   Fetches fetches;

@@ -1,6 +1,4 @@
 // lib/cache_read.cpp – the way of a hit, in one piece for the compiler.
-#include <time.h>
-
 #include <algorithm>
 #include <array>
 
@@ -10,25 +8,10 @@
 #include "lib/cache_impl.hpp"
 
 namespace geolru {
-namespace {
-
-/// The wall clock to a few milliseconds, at a fraction of the cost: good enough for telling what has expired.
-crdt::WallMs coarse_wall() {
-#ifdef CLOCK_REALTIME_COARSE
-  timespec now;
-  if (clock_gettime(CLOCK_REALTIME_COARSE, &now) == 0) [[likely]] {
-    return crdt::WallMs{
-        crdt::Ms{std::int64_t{now.tv_sec} * 1'000 + static_cast<std::uint32_t>(now.tv_nsec) / 1'000'000}};
-  }
-#endif
-  return gossip::wall_now();
-}
-
-}  // namespace
 
 std::optional<Value> Cache::Impl::find(std::string_view key, const Value* rejected) {
   const auto reading = store.begin_reading();
-  const crdt::Block* block = store.find(reading, key, store.prepare(reading, key), coarse_wall());
+  const crdt::Block* block = store.find(reading, key, store.prepare(reading, key), clock.coarse_now());
   if (block == nullptr || (rejected && block->value() == rejected->view())) return std::nullopt;
   return std::optional<Value>{std::in_place, *block, block->value()};
 }
@@ -39,7 +22,7 @@ void Cache::Impl::find_batch(std::span<const std::string_view> keys,
   const auto reading = store.begin_reading();
   for (std::size_t i = 0; i < keys.size(); ++i) prepared[i] = store.prepare(reading, keys[i]);
   for (std::size_t i = 0; i < keys.size(); ++i) prepared[i].prepare_block();
-  const crdt::WallMs wall = coarse_wall();
+  const crdt::WallMs wall = clock.coarse_now();
   for (std::size_t i = 0; i < keys.size(); ++i) {
     bool is_wanted = false;
     if (const crdt::Block* block = store.find(reading, keys[i], prepared[i], wall, &is_wanted)) {
@@ -63,7 +46,7 @@ std::optional<Value> Cache::get(std::string_view key) {
     crdt::Store& store = impl_->store;
     const auto reading = store.begin_reading();
     const auto prepared = store.prepare(reading, key);
-    const crdt::Block* block = store.find(reading, key, prepared, coarse_wall(), &wanted);
+    const crdt::Block* block = store.find(reading, key, prepared, impl_->clock.coarse_now(), &wanted);
     if (block != nullptr) [[likely]]
       return std::optional<Value>{std::in_place, *block, block->value()};
   }

@@ -12,6 +12,7 @@ namespace geolru {
 struct Inspector {
   [[nodiscard]] static crdt::Store& store(Cache& cache);
   [[nodiscard]] static gossip::Loop& loop(Cache& cache);
+  [[nodiscard]] static gossip::NodeClock& clock(Cache& cache);
 };
 
 }  // namespace geolru

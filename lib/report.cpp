@@ -24,7 +24,9 @@ Member to_member(gossip::MemberView&& view) {
           .suspect = view.liveness == gossip::Liveness::suspect,
           .linked = view.linked,
           .round_trip = view.round_trip,
-          .lag = view.lag};
+          .lag = view.lag,
+          .clock_offset = view.clock_offset,
+          .held_back = view.held_back};
 }
 
 void add(Stats& stats, const crdt::StoreStats& store, crdt::WallMs now) {
@@ -65,6 +67,8 @@ void add(Stats& stats, const gossip::EngineStats& engine) {
   stats.values_out_by_anti_entropy = engine.values_out_by_anti_entropy;
   stats.rejected_frames = engine.rejected_frames;
   stats.refused_stamps = engine.refused_stamps;
+  stats.refused_by_peers = engine.refused_by_peers;
+  stats.records_held_back = engine.records_held_back;
   stats.refused_handshakes = engine.refused_handshakes;
   stats.catch_ups = engine.catch_ups;
   stats.resyncs = engine.resyncs;
@@ -73,6 +77,7 @@ void add(Stats& stats, const gossip::EngineStats& engine) {
   stats.links_opened = engine.links_opened;
   stats.links_lost = engine.links_lost;
   stats.lives = engine.lives;
+  stats.lives_from_nothing = engine.lives_from_nothing;
   stats.ingress_failovers = engine.ingress_failovers;
   stats.ingress_hedges = engine.ingress_hedges;
   stats.fetches = engine.fetches;
@@ -81,6 +86,7 @@ void add(Stats& stats, const gossip::EngineStats& engine) {
   stats.audits = engine.audits;
   stats.audit_repairs = engine.audit_repairs;
   stats.clock_outlier_times = engine.clock_outlier_times;
+  stats.clock_steps_followed = engine.steps_followed;
 }
 
 }  // namespace
@@ -117,12 +123,13 @@ std::vector<Member> Cache::members() const {
 Stats Cache::stats() const {
   Stats stats;
   stats.origin = to_hexadecimal(impl_->store.self());
-  add(stats, impl_->store.stats(), gossip::wall_now());
+  add(stats, impl_->store.stats(), impl_->clock.now());
   add(stats, impl_->counters);
   impl_->loop.ask([&](gossip::Engine& engine, gossip::Now) {
     add(stats, engine.stats());
     stats.clock_offset = engine.clock_offset();
     stats.clock_is_wrong = engine.clock_is_wrong();
+    stats.clocks_apart = engine.clocks_apart();
   });
   const std::vector<Member> known = members();
   stats.members = static_cast<std::size_t>(std::ranges::count_if(known, &Member::alive));

@@ -55,7 +55,7 @@ SystemTime to_time(crdt::WallMs wall) { return SystemTime{wall.time_since_epoch(
 }  // namespace
 
 Why Cache::why(std::string_view key) const {
-  const crdt::Account account = impl_->store.account(key, gossip::wall_now());
+  const crdt::Account account = impl_->store.account(key, impl_->clock.now());
   Why why{.state = to_state(account)};
   const crdt::Version version = account.meta.version();
   if (why.state != Why::State::never_seen) {

@@ -153,9 +153,10 @@ class Player {
     if (what == "cut" || what == "heal") return link(words);
     if (what == "crash") return world_->crash(node(words.at(1)));
     if (what == "start" || what == "restart") return world_->start(node(words.at(1)));
-    if (what == "skew") return world_->set_clock(node(words.at(1)), skew(words.at(2)), 0);
+    if (what == "skew") return world_->set_wall(node(words.at(1)), skew(words.at(2)), 0);
     if (what == "state") return print_state();
     if (what == "sent") return print_sent(node(words.at(1)), node(words.at(2)));
+    if (what == "held") return print_held(node(words.at(1)));
     if (what == "refused") return print_refused(node(words.at(1)));
     throw std::invalid_argument("no such command");
   }
@@ -237,6 +238,11 @@ class Player {
   void print_refused(NodeId id) {
     const bool any = world_->engine(id).stats().refused_stamps > 0;
     out_ << world_->name(id) << ": " << (any ? "refused stamps" : "refused nothing") << '\n';
+  }
+
+  void print_held(NodeId id) {
+    const bool any = world_->engine(id).stats().records_held_back > 0;
+    out_ << world_->name(id) << ": " << (any ? "held records back" : "held nothing back") << '\n';
   }
 
   std::vector<Spec> specs_;

@@ -44,7 +44,9 @@ Json members(Node& node, const Arguments&) {
                     {"suspect", member.suspect},
                     {"linked", member.linked},
                     {"round_trip_ms", member.round_trip.count()},
-                    {"lag_ms", member.lag.count()}});
+                    {"lag_ms", member.lag.count()},
+                    {"clock_offset_ms", member.clock_offset.count()},
+                    {"held_back", member.held_back}});
   }
   return {{"members", rows}};
 }
@@ -99,6 +101,8 @@ Json stats(Node& node, const Arguments&) {
           {"values_out_by_anti_entropy", s.values_out_by_anti_entropy},
           {"rejected_frames", s.rejected_frames},
           {"refused_stamps", s.refused_stamps},
+          {"refused_by_peers", s.refused_by_peers},
+          {"records_held_back", s.records_held_back},
           {"refused_handshakes", s.refused_handshakes},
           {"catch_ups", s.catch_ups},
           {"resyncs", s.resyncs},
@@ -107,6 +111,7 @@ Json stats(Node& node, const Arguments&) {
           {"links_opened", s.links_opened},
           {"links_lost", s.links_lost},
           {"lives", s.lives},
+          {"lives_from_nothing", s.lives_from_nothing},
           {"ingress_failovers", s.ingress_failovers},
           {"ingress_hedges", s.ingress_hedges},
           {"fetches", s.fetches},
@@ -116,7 +121,9 @@ Json stats(Node& node, const Arguments&) {
           {"audit_repairs", s.audit_repairs},
           {"clock_outlier_times", s.clock_outlier_times},
           {"clock_offset_ms", s.clock_offset.count()},
-          {"clock_is_wrong", s.clock_is_wrong}};
+          {"clock_is_wrong", s.clock_is_wrong},
+          {"clocks_apart", s.clocks_apart},
+          {"clock_steps_followed", s.clock_steps_followed}};
 }
 
 Json links(Node& node, const Arguments&) {
@@ -175,7 +182,7 @@ Json dump(Node& node, const Arguments& arguments) {
 
   std::ofstream out{arguments[0]};
   std::uint64_t live = 0;
-  const crdt::WallMs now = gossip::wall_now();
+  const crdt::WallMs now = Inspector::clock(node.cache).now();
   for (const Outgoing& slot : slots) {
     if (slot.meta.hash == crdt::clear_hash) continue;
     const bool served = store.serves(slot, now);

@@ -32,8 +32,9 @@ void Checker::fail(const std::string& rule, NodeId node, const std::string& what
   char time[32];
   std::snprintf(time, sizeof time, "%.6f", static_cast<double>(world_.now().count()) / 1e6);
   throw Violation(rule, "violated: " + rule + "\n  seed " + std::to_string(options_.seed) + ", at " + time +
-                            " s, node " + world_.name(node) + "\n  " + what +
-                            "\n  replay: " + options_.replay);
+                            " s, node " + world_.name(node) + ", whose wall time is off by " +
+                            std::to_string((world_.wall(node) - world_.true_wall()).count()) + " ms\n  " +
+                            what + "\n  replay: " + options_.replay);
 }
 
 std::string Checker::text(const Write& w) const {
@@ -65,6 +66,8 @@ void Checker::started(NodeId node) {
 
 void Checker::wrote(NodeId node, const Write& write) {
   history_.add(write);
+  note_clock_fault(node);
+  check_true_time(node, write);
   views_[node].touched.push_back(write.hash);
 }
 
@@ -90,6 +93,7 @@ void Checker::read(NodeId node, const std::string& key, const std::optional<std:
 void Checker::stepped(NodeId node) {
   NodeView& view = views_[node];
   ++checks_;
+  note_clock_fault(node);
   check_clock(node, view);
   check_life(node, view);
   check_audits(node, view);
@@ -103,6 +107,26 @@ void Checker::stepped(NodeId node) {
   check_bounds(node);
   if (cleared || world_.now() - view.looked_at_everything >= options_.everything_every)
     check_all_keys(node, view);
+}
+
+void Checker::note_clock_fault(NodeId node) {
+  const Ms error = world_.wall(node) - world_.true_wall();
+  const Ms right = world_.store(node).options().max_drift / 2;
+  if (error > right || error < -right) clock_fault_ = world_.now();
+}
+
+/// A node stamps no further ahead than two drifts above its wall time, or begins anew. So once all wall times are right
+/// to half a drift, a write is later than any that was made three drifts before it.
+void Checker::check_true_time(NodeId node, const Write& write) const {
+  const Us grace = 3 * Us{world_.store(node).options().max_drift};
+  const bool is_load = write.as_of != write.stamp.hlc;
+  if (is_load || world_.now() - clock_fault_ <= grace) return;
+  const auto key = history_.find(write.hash);
+  const Write* newest = history_.newest(*key);
+  if (newest->version() <= write.version() || newest->made_at + grace >= write.made_at) return;
+  fail("True time", node,
+       text(write) + " is hidden by " + text(*newest) + ", which was made " +
+           std::to_string((write.made_at - newest->made_at).count() / 1000) + " ms before");
 }
 
 void Checker::check_clock(NodeId node, NodeView& view) {

@@ -73,6 +73,8 @@ class Checker final : public Watcher {
 
   [[nodiscard]] std::string text(const Write& write) const;
   void check_clock(NodeId node, NodeView& view);
+  void note_clock_fault(NodeId node);
+  void check_true_time(NodeId node, const Write& write) const;
   void check_audits(NodeId node, const NodeView& view) const;
   void check_life(NodeId node, NodeView& view);
   void check_closed(NodeId node, NodeView& view);
@@ -91,6 +93,7 @@ class Checker final : public Watcher {
   std::vector<NodeView> views_;
   std::optional<std::pair<NodeId, KeyId>> unheard_;  // of what was found last
   std::uint64_t checks_ = 0;
+  Us clock_fault_{-1h};  // when some node's wall time was last off by more than half of the drift
 };
 
 }  // namespace geolru::sim

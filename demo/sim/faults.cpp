@@ -77,6 +77,11 @@ void trouble(Faults& f, Random& r) {
   if (r.chance(600)) f.skew_max = f.max_drift * r.pick({1, 2, 4, 8}) / 10;
   if (r.chance(250)) f.jump_max = f.max_drift * r.pick({1, 2, 10});
   if (r.chance(300)) f.drift_ppm_max = r.pick({100, 1'000, 5'000});
+  if (r.chance(250)) {
+    f.blips = 1 + static_cast<unsigned>(r.below(6));
+    f.blip_max = r.pick({f.max_drift, f.max_drift * 3, Ms{15'000}, Ms{60'000}, Ms{3'600'000}});
+  }
+  f.freezes = sometimes(150, 4);
 }
 
 /// Regions large enough to have an ingress that relays, and others to fail over to.
@@ -138,6 +143,9 @@ constexpr std::array all_knobs{
     knob<&Faults::pauses>("pauses"),
     knob<&Faults::slow_readers>("slow_readers"),
     knob<&Faults::clock_changes>("clock_changes"),
+    knob<&Faults::blips>("blips"),
+    knob<&Faults::freezes>("freezes"),
+    knob<&Faults::blip_max>("blip_ms"),
     knob<&Faults::detours>("detours"),
     knob<&Faults::floods>("floods"),
     knob<&Faults::skew_max>("skew_ms"),
@@ -229,6 +237,9 @@ std::string Faults::describe() const {
   add("pauses/min", pauses);
   add("slow readers/min", slow_readers);
   add("clock changes/min", clock_changes);
+  add("blips/min", blips);
+  add("blip ms", blip_max.count());
+  add("freezes/min", freezes);
   add("detours/min", detours);
   add("floods/min", floods);
   add("slots lost", slots_lost);

@@ -54,6 +54,9 @@ struct Faults {
   // What goes wrong: events per minute of virtual time in the whole cluster.
   unsigned link_cuts = 0, one_way_cuts = 0, region_cuts = 0, resets = 0;
   unsigned crashes = 0, leaves = 0, pauses = 0, slow_readers = 0, clock_changes = 0;
+  unsigned blips =
+      0;  ///< The clocks of one node, of several or of all step for a moment or a minute, and back.
+  unsigned freezes = 0;  ///< A machine and its clocks stand still, and the system's clock is put right later.
   unsigned detours = 0;  ///< One direction is slow for a while: what goes by other nodes overtakes it.
   unsigned floods = 0;   ///< A node writes many keys at once, which press values and stubs out.
   Ms cut_max{8'000};
@@ -62,6 +65,7 @@ struct Faults {
   Ms skew_max{0};  ///< Clocks are this wrong at most, either way …
   Ms jump_max{0};  ///< … but for sudden jumps, which last until the next change.
   int drift_ppm_max = 0;
+  Ms blip_max{0};  ///< How far they step, either way.
 
   Us active_for{60'000'000};  ///< How long users and faults go on.
   unsigned slots_lost =

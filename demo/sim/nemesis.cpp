@@ -8,8 +8,8 @@ Nemesis::Nemesis(World& world, const Faults& faults, std::uint64_t seed)
 
 const char* Nemesis::name(std::size_t kind) {
   static constexpr std::array<const char*, kinds> names{
-      "link cuts", "one-way cuts", "region cuts",   "resets",  "crashes", "leaves",
-      "pauses",    "slow readers", "clock changes", "detours", "floods"};
+      "link cuts",    "one-way cuts",  "region cuts", "resets",  "crashes", "leaves", "pauses",
+      "slow readers", "clock changes", "blips",       "freezes", "detours", "floods"};
   return names[kind];
 }
 
@@ -19,7 +19,7 @@ void Nemesis::run() {
     const auto skew = Us{faults_.skew_max}.count();
     // One draw a statement: compilers differ in the order of arguments, and a seed is the same run with all.
     const auto drift = static_cast<int>(random_.between(-faults_.drift_ppm_max, faults_.drift_ppm_max));
-    world_.set_clock(node, Us{random_.between(-skew, skew)}, drift);
+    world_.set_wall(node, Us{random_.between(-skew, skew)}, drift);
   }
   const Faults& f = faults_;
   next(link_cut, f.link_cuts);
@@ -31,6 +31,8 @@ void Nemesis::run() {
   next(pause, f.pauses);
   next(slow_reader, f.slow_readers);
   next(clock, f.clock_changes);
+  next(blip, f.blips);
+  next(freeze, f.freezes);
   next(detour, f.detours);
   next(flood, f.floods);
 }
@@ -63,6 +65,10 @@ void Nemesis::strike(Kind kind) {
       return stop(true);
     case clock:
       return set_clock(any_node());
+    case blip:
+      return step_and_back();
+    case freeze:
+      return freeze_one(any_node());
     case detour:
       return delay_one_way();
     case flood:
@@ -136,6 +142,30 @@ void Nemesis::set_clock(NodeId node) {
   world_.happened(world_.name(node) + "'s clock is off by " + std::to_string(skew.count() / 1000) + " ms");
   world_.set_clock(node, skew,
                    static_cast<int>(random_.between(-faults_.drift_ppm_max, faults_.drift_ppm_max)));
+}
+
+void Nemesis::step_and_back() {
+  const Us by{random_.between(-Us{faults_.blip_max}.count(), Us{faults_.blip_max}.count())};
+  const Us lasts = random_.pick({Us{1'000}, Us{50'000}, Us{2s}, Us{9s}, Us{14s}, Us{60s}});
+  const unsigned share = random_.pick({0u, 500u, 1'000u});  // per mille of the nodes, and one at least
+  const NodeId first = any_node();
+  world_.happened("clocks step by " + std::to_string(by.count() / 1000) + " ms for " +
+                  std::to_string(lasts.count() / 1000) + " ms");
+  for (NodeId node = 0; node < world_.size(); ++node) {
+    if (node != first && !random_.chance(share)) continue;
+    const Us before = world_.clock_error(node);
+    world_.set_clock(node, before + by, 0);
+    later(lasts, [this, node, before] { world_.set_clock(node, before, 0); });
+  }
+}
+
+void Nemesis::freeze_one(NodeId node) {
+  if (!world_.up(node) || world_.paused(node) || world_.leaving(node)) return;
+  const Us before = world_.clock_error(node);
+  const Us lasts = up_to(faults_.pause_max);
+  world_.happened(world_.name(node) + " is frozen, and its clocks with it");
+  world_.freeze(node, world_.now() + lasts);
+  later(lasts + up_to(Ms{5'000}), [this, node, before] { world_.set_clock(node, before, 0); });
 }
 
 void Nemesis::delay_one_way() {

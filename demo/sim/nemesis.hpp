@@ -26,6 +26,8 @@ class Nemesis {
     pause,
     slow_reader,
     clock,
+    blip,
+    freeze,
     detour,
     flood,
     kinds
@@ -40,6 +42,8 @@ class Nemesis {
   void cut_region();
   void stop(bool politely);
   void set_clock(NodeId node);
+  void step_and_back();
+  void freeze_one(NodeId node);
   void delay_one_way();
   void write_many(NodeId node);
   [[nodiscard]] NodeId any_node() { return random_.below(world_.size()); }

@@ -40,6 +40,9 @@ Tally tally_of(Cluster& cluster) {
               {"stamps refused", e.refused_stamps},
               {"links lost", e.links_lost},
               {"clocks found wrong", e.clock_outlier_times},
+              {"clock steps followed", e.steps_followed},
+              {"lives begun from nothing", e.lives_from_nothing},
+              {"records held back for a peer's clock", e.records_held_back},
               {"ingress failovers", e.ingress_failovers},
               {"ingress hedges", e.ingress_hedges},
               {"fetches", e.fetches},
@@ -74,7 +77,8 @@ Us patience(const Faults& f) {
   // What the windows still hold goes first, and may end in catching up from the start.
   const std::size_t everything = std::size_t{f.keys} * (f.value_bytes_max + 100) * f.nodes;
   const std::size_t bytes = 2 * crdt::limits::link_window_bytes + everything;
-  return 30s + Us{f.jump_max} * 2 + Us{f.gossip_interval} * 6 +
+  // A wall time is slow to follow a clock that was put right.
+  return 60s + Us{f.max_drift} * 10 + Us{f.jump_max} * 2 + Us{f.gossip_interval} * 6 +
          Us{static_cast<std::int64_t>(bytes * 1'000'000 / bytes_per_s)};
 }
 

@@ -70,8 +70,23 @@ NodeId World::add(NodeSpec spec) {
 
 WallMs World::wall_at(Us error) const { return epoch + std::chrono::floor<Ms>(now() + error); }
 
-gossip::Now World::now_at(NodeId node) const {
-  return {gossip::SteadyMs{std::chrono::floor<Ms>(now())}, wall(node)};
+WallMs World::wall(NodeId id) const {
+  const Node& node = *nodes_[id];
+  return node.wall_time ? node.wall_time->at(steady(id)) : system_wall(id);
+}
+
+gossip::SteadyMs World::steady(NodeId id) const {
+  return gossip::SteadyMs{std::chrono::floor<Ms>(now() - nodes_[id]->frozen)};
+}
+
+gossip::Now World::now_at(NodeId node) const { return {steady(node), wall(node)}; }
+
+/// As a driver does before each turn.
+void World::review_clock(NodeId id) {
+  Node& node = *nodes_[id];
+  const auto moved =
+      node.wall_time->review(steady(id), system_wall(id), node.engine->peers_clock(now_at(id)));
+  if (moved) node.engine->clock_moved(now_at(id), *moved);
 }
 
 // -- Faults ------------------------------------------------------------------------------------------
@@ -90,6 +105,8 @@ void World::start(NodeId id) {
   options.gossip_interval = options_.gossip_interval;
   options.seed = random_.next();
   ++node.life;
+  node.frozen = node.frozen_until = Us{0};
+  begin_wall(id);
   node.wake_at = Us::max();
   node.leaving = false;
   node.engine = std::make_unique<gossip::Engine>(options, *node.store, now_at(id));
@@ -104,6 +121,7 @@ void World::retire(Node& node) {
   node.engine.reset();
   node.loads.clear();
   node.store.reset();
+  node.wall_time.reset();
 }
 
 void World::crash(NodeId id, bool peers_learn) {
@@ -123,7 +141,25 @@ void World::leave(NodeId id) {
 
 void World::pause(NodeId id, Us until) { nodes_[id]->paused_until = until; }
 
+void World::freeze(NodeId id, Us until) {
+  if (until <= now() || paused(id)) return;
+  Node& node = *nodes_[id];
+  const Us stands = until - now();
+  pause(id, until);
+  // Nothing looks at its clocks meanwhile, so both may fall behind at once.
+  set_clock(id, node.clock.error(now()) - stands, node.clock.drift_ppm);
+  node.frozen += stands;
+  node.frozen_until = until;
+}
+
 void World::resume_all() {
+  for (auto& node : nodes_) {
+    if (const Us early = node->frozen_until - now(); early > Us{0}) {
+      node->frozen -= early;
+      node->clock.skew += early;
+      node->frozen_until = now();
+    }
+  }
   for (auto& node : nodes_) node->paused_until = std::min(node->paused_until, now());
 }
 
@@ -132,6 +168,17 @@ void World::set_clock(NodeId id, Us skew, int drift_ppm) {
     for (Watcher* w : watchers_) w->clock_changing(id);
   }
   nodes_[id]->clock = {skew, drift_ppm, now()};
+}
+
+void World::begin_wall(NodeId id) {
+  Node& node = *nodes_[id];
+  node.wall_time = std::make_unique<gossip::WallTime>(gossip::WallTime::Follows::the_system_clock,
+                                                      node.spec.store.max_drift, steady(id), system_wall(id));
+}
+
+void World::set_wall(NodeId id, Us skew, int drift_ppm) {
+  set_clock(id, skew, drift_ppm);
+  if (up(id)) begin_wall(id);
 }
 
 void World::cut_regions(std::size_t a, std::size_t b, bool both_ways) {

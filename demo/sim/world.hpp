@@ -13,6 +13,7 @@
 #include "crdt/store.hpp"
 #include "demo/sim/network.hpp"
 #include "gossip/engine.hpp"
+#include "gossip/wall_time.hpp"
 
 namespace geolru::sim {
 
@@ -35,7 +36,7 @@ struct NodeSpec {
 /// Store options that hold so many entries and so many stubs, whatever they weigh.
 [[nodiscard]] crdt::StoreOptions tiny_store(std::size_t entries, std::size_t stubs);
 
-/// A wall clock: virtual time since the simulated epoch, wrong by `skew`, and by more as time passes.
+/// A system's wall clock: virtual time since the simulated epoch, wrong by `skew`, and by more as time passes.
 struct WallClock {
   Us skew{0};
   int drift_ppm = 0;
@@ -112,7 +113,11 @@ class World : private Hosts {
   [[nodiscard]] EventQueue& events() { return events_; }
   [[nodiscard]] Network& network() { return network_; }
   [[nodiscard]] WallMs true_wall() const { return wall_at(Us{0}); }
-  [[nodiscard]] WallMs wall(NodeId node) const { return wall_at(nodes_[node]->clock.error(now())); }
+  /// The node's own wall time, which follows its system's clock. While it is down: that clock.
+  [[nodiscard]] WallMs wall(NodeId node) const;
+  [[nodiscard]] WallMs system_wall(NodeId node) const { return wall_at(clock_error(node)); }
+  /// Of the system's clock.
+  [[nodiscard]] Us clock_error(NodeId node) const { return nodes_[node]->clock.error(now()); }
   [[nodiscard]] gossip::Now now_at(NodeId node) const;
 
   // -- Faults ----------------------------------------------------------------------------------------
@@ -125,7 +130,13 @@ class World : private Hosts {
   void pause(NodeId node, Us until);
   /// Ends all pauses.
   void resume_all();
+  /// The system's clock, which the node's wall time follows as it sees fit.
   void set_clock(NodeId node, Us skew, int drift_ppm);
+  /// The same, and the node's wall time with it, as if the node had begun so.
+  void set_wall(NodeId node, Us skew, int drift_ppm);
+  /// Like pause(), but the machine's clocks stand still as well, as those of a virtual machine do that is suspended:
+  /// afterwards the system's clock is behind, until set_clock() puts it right.
+  void freeze(NodeId node, Us until);
   void cut_regions(std::size_t a, std::size_t b, bool both_ways = true);
   void heal_regions(std::size_t a, std::size_t b);
   void happened(const std::string& what);
@@ -184,6 +195,9 @@ class World : private Hosts {
     std::map<LoadId, UnderWay> loads;  // of the store
     std::unique_ptr<gossip::Engine> engine;
     WallClock clock;
+    std::unique_ptr<gossip::WallTime> wall_time;
+    Us frozen{0};  // how long its steady clock stood still
+    Us frozen_until{0};
     Us paused_until{0};
     Us wake_at{Us::max()};  // of the earliest wake-up that is scheduled
   };
@@ -201,6 +215,9 @@ class World : private Hosts {
   void sent(NodeId node, LinkId link, std::size_t bytes) override;
 
   [[nodiscard]] WallMs wall_at(Us error) const;
+  [[nodiscard]] gossip::SteadyMs steady(NodeId node) const;
+  void review_clock(NodeId node);
+  void begin_wall(NodeId node);
   void carry_out(NodeId node, gossip::Output& output);
   void resolve(NodeId node, const std::string& seed);
   void send(NodeId node, const gossip::Send& send);

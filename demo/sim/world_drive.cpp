@@ -67,7 +67,7 @@ void World::drain(NodeId id) {
   // A deadline that is past, or has no time before it, is due at once.
   const auto deadline = node.engine->deadline().time_since_epoch();
   constexpr Ms far = std::chrono::hours{24 * 365};
-  if (deadline < far) schedule_wake(id, Us{deadline});
+  if (deadline < far) schedule_wake(id, Us{deadline} + node.frozen);
 }
 
 void World::carry_out(NodeId id, gossip::Output& output) {
@@ -122,6 +122,8 @@ void World::keep_up(NodeId id, std::uint32_t life) {
   Node& node = *nodes_[id];
   if (!node.store || node.life != life) return;
   if (!paused(id)) {
+    review_clock(id);
+    if (node.engine->has_output()) drain(id);
     node.store->sweep(slots_per_sweep, wall(id));
     for (Watcher* w : watchers_) w->stepped(id);
   }
@@ -138,6 +140,7 @@ void World::wake(NodeId id, std::uint32_t life) {
     return;
   }
   node.wake_at = Us::max();
+  review_clock(id);
   node.engine->wake(now_at(id));
   drain(id);
 }

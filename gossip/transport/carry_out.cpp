@@ -34,7 +34,7 @@ void Driver::tell_what_happened() {
   if (happened_.empty()) return;
   const auto happened = std::exchange(happened_, {});
   const std::lock_guard lock(engine_mutex_);
-  const Now now{.steady = steady_now(), .wall = wall_now()};
+  const Now now = clocks();
   for (const auto& event : happened) {
     if (const auto* taken = std::get_if<Taken>(&event)) engine_->sent(now, taken->link, taken->bytes);
     if (const auto* lost = std::get_if<Lost>(&event)) engine_->disconnected(now, lost->link, lost->reason);

@@ -10,8 +10,6 @@ namespace geolru::gossip::transport {
 
 namespace {
 
-Now clocks() { return {.steady = steady_now(), .wall = wall_now()}; }
-
 /// Others are told the port that was found, where one was left to the system; and by default the host they see.
 std::string advertised(const std::string& wish, std::uint16_t port) {
   if (wish.empty()) return gossip::to_address("", port);
@@ -21,8 +19,11 @@ std::string advertised(const std::string& wish, std::uint16_t port) {
 
 }  // namespace
 
-Driver::Driver(LoopOptions options, crdt::Store& store)
-    : log_{std::move(options.log)}, waker_{std::make_shared<Waker>(loop_.get())}, upkeep_{store} {
+Driver::Driver(LoopOptions options, crdt::Store& store, NodeClock& clock)
+    : log_{std::move(options.log)},
+      clock_{clock},
+      waker_{std::make_shared<Waker>(loop_.get())},
+      upkeep_{store} {
   // The waker goes back to the loop in any case, though a resolver's thread may hold it.
   try {
     if (!options.listen.empty()) {
@@ -101,6 +102,7 @@ void Driver::run() {
 }
 
 void Driver::shut_down() {
+  clock_.end_reviews();
   {
     const std::lock_guard lock(engine_mutex_);
     closed_ = true;
@@ -152,6 +154,7 @@ void Driver::log(Severity severity, const std::string& text) noexcept {
 void Driver::turn() noexcept {
   ++turns_;
   if (std::exchange(busy_, false)) std::this_thread::sleep_for(busy_pause);
+  guarded([this] { review_clock(); });
   const auto now = clocks();
   if (std::exchange(failed_, false)) guarded([this] { drop_all("out of memory"); });
   guarded([&] { do_turn(now); });
@@ -173,6 +176,17 @@ void Driver::do_turn(Now now) {
   close_delivered(now.steady);
   upkeep_.run(now);
   if (std::exchange(progressed_, false)) progress_notice_();
+}
+
+/// Before anything else of a turn, so that all of it goes by the same offset.
+void Driver::review_clock() {
+  const SteadyMs steady = steady_now();
+  if (!clock_.is_due(steady)) return;
+  const std::lock_guard lock(engine_mutex_);
+  const auto moved = clock_.review(steady, engine_->peers_clock(clocks()));
+  if (!moved) return;
+  engine_->clock_moved(clocks(), *moved);
+  collect();
 }
 
 void Driver::tell_what_is_due(Now now) {

@@ -26,7 +26,7 @@ namespace geolru::gossip::transport {
 class Driver final : private ConnectionOwner {
  public:
   /// Listens. Throws as Loop's constructor does.
-  Driver(LoopOptions options, crdt::Store& store);
+  Driver(LoopOptions options, crdt::Store& store, NodeClock& clock);
   /// When run() has returned, or was never called.
   ~Driver();
   Driver(const Driver&) = delete;
@@ -60,6 +60,11 @@ class Driver final : private ConnectionOwner {
   void turn() noexcept;
   void do_turn(Now now);
   void tell_what_is_due(Now now);
+  void review_clock();
+  [[nodiscard]] Now clocks() const {
+    const SteadyMs steady = steady_now();
+    return {.steady = steady, .wall = clock_.at(steady)};
+  }
   void arm(SteadyMs now);
   [[nodiscard]] bool is_done(SteadyMs now);
   void drop_all(const std::string& reason);
@@ -95,6 +100,7 @@ class Driver final : private ConnectionOwner {
   [[nodiscard]] std::uint64_t turns() const override { return turns_; }
 
   const std::function<void(Severity, std::string_view)> log_;
+  NodeClock& clock_;
   std::uint16_t port_ = 0;
 
   std::mutex engine_mutex_;  // guards what follows

@@ -2,7 +2,6 @@
 
 #include <pthread.h>
 
-#include <chrono>
 #include <csignal>
 #include <mutex>
 #include <thread>
@@ -34,15 +33,11 @@ class SignalsBlocked {
   sigset_t before_{};
 };
 
-template <typename Clock>
-Ms since_epoch() {
-  return std::chrono::floor<Ms>(Clock::now().time_since_epoch());
-}
-
 }  // namespace
 
 struct Loop::State {
-  State(LoopOptions options, crdt::Store& store) : driver{std::move(options), store} {
+  State(LoopOptions options, crdt::Store& store, NodeClock& clock)
+      : driver{std::move(options), store, clock} {
     const SignalsBlocked blocked;
     thread = std::thread{[this] { driver.run(); }};
     thread_id = thread.get_id();
@@ -54,8 +49,8 @@ struct Loop::State {
   std::thread::id thread_id;
 };
 
-Loop::Loop(LoopOptions options, crdt::Store& store)
-    : state_{std::make_unique<State>(std::move(options), store)} {}
+Loop::Loop(LoopOptions options, crdt::Store& store, NodeClock& clock)
+    : state_{std::make_unique<State>(std::move(options), store, clock)} {}
 
 Loop::~Loop() { close(Ms{1'000}); }
 
@@ -80,8 +75,5 @@ void Loop::close(Ms flush_for) {
 }
 
 int Loop::port() const { return state_->driver.port(); }
-
-crdt::WallMs wall_now() { return crdt::WallMs{since_epoch<std::chrono::system_clock>()}; }
-crdt::SteadyMs steady_now() { return crdt::SteadyMs{since_epoch<std::chrono::steady_clock>()}; }
 
 }  // namespace geolru::gossip

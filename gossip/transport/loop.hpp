@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "gossip/engine.hpp"
+#include "gossip/transport/node_clock.hpp"
 
 namespace geolru::gossip {
 
@@ -23,7 +24,8 @@ class Loop {
  public:
   /// Listens (unless told not to) and starts the thread. Throws std::system_error when it cannot listen, saying
   /// where and why; std::invalid_argument when `listen` is no address.
-  Loop(LoopOptions options, crdt::Store& store);
+  /// The clock outlives the loop, which reviews it.
+  Loop(LoopOptions options, crdt::Store& store, NodeClock& clock);
   /// Leaves as by close(1 s).
   ~Loop();
   Loop(const Loop&) = delete;
@@ -58,9 +60,5 @@ class Loop {
   struct State;
   std::unique_ptr<State> state_;
 };
-
-/// The operating system's clocks.
-[[nodiscard]] crdt::WallMs wall_now();
-[[nodiscard]] crdt::SteadyMs steady_now();
 
 }  // namespace geolru::gossip

@@ -136,7 +136,7 @@ Close decode_one(schema::Close::Reader from) {
 
 Refused decode_one(schema::Refused::Reader from) {
   const auto stamp = from.getStamp();
-  return {from.getStream(), {Hlc{stamp.getHlc()}, origin(stamp.getOrigin())}};
+  return {from.getStream(), {Hlc{stamp.getHlc()}, origin(stamp.getOrigin())}, from.getWaitMs()};
 }
 
 /// A list with an entry for each of `count`, or with one that holds for all.

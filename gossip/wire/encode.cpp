@@ -256,6 +256,7 @@ Frame encode_one(const Refused& refused) {
     auto stamp = to.initStamp();
     stamp.setOrigin(to_wire(refused.stamp.origin));
     stamp.setHlc(refused.stamp.hlc.raw);
+    to.setWaitMs(refused.wait_ms);
   });
 }
 

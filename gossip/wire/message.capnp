@@ -1,4 +1,4 @@
-# gossip/wire/message.capnp – the wire format of geolru, protocol version 3.
+# gossip/wire/message.capnp – the wire format of geolru, protocol version 4.
 # One Message is the payload of one frame, in one segment: those with records in them as they are, all others packed
 # (Cap'n Proto's own packing) and filled up with zeros to whole words. Times are hybrid logical times
 # (48 bits of milliseconds since 1970 above a 16-bit counter) unless they say milliseconds. New fields go
@@ -164,6 +164,7 @@ struct Refused {
 
   stream @0 :UInt32;
   stamp @1 :OriginStamp;
+  waitMs @2 :UInt32;    # From when this is sent, until the stamp is admissible at the sender.
 }
 
 struct Fetch {

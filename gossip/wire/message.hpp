@@ -21,7 +21,7 @@ using crdt::SteadyMs;
 using crdt::WallMs;
 
 /// Raised whenever an old node could misread a new one.
-inline constexpr std::uint32_t protocol_version = 3;
+inline constexpr std::uint32_t protocol_version = 4;
 
 /// The first message of both sides. What must be equal in a cluster, and who is speaking.
 struct Hello {
@@ -132,6 +132,7 @@ struct Close {
 struct Refused {
   std::uint32_t stream = 0;
   Stamp stamp;
+  std::uint32_t wait_ms = 0;  ///< From when this is sent, until the stamp is admissible here.
 };
 
 /// A version of a key that the sender knows of and holds no value of.

@@ -70,7 +70,8 @@ struct Settings {
 
 struct Node {
   explicit Node(const Settings& settings = {})
-      : store{{.capacity_bytes = settings.capacity_bytes}, fresh_origin()}, loop{options(settings), store} {}
+      : store{{.capacity_bytes = settings.capacity_bytes}, fresh_origin()},
+        loop{options(settings), store, clock} {}
 
   static Origin fresh_origin() {
     std::random_device random;
@@ -97,10 +98,10 @@ struct Node {
   }
 
   void set(const std::string& key, const std::string& value) {
-    if (store.set(key, value, ttl, wall_now()).wake) loop.wake();
+    if (store.set(key, value, ttl, clock.now()).wake) loop.wake();
   }
   std::optional<std::string> get(const std::string& key) {
-    const auto block = store.get(key, wall_now());
+    const auto block = store.get(key, clock.now());
     if (!block) return std::nullopt;
     return std::string{block->value()};
   }
@@ -125,6 +126,7 @@ struct Node {
 
   Lines lines;
   crdt::Store store;
+  NodeClock clock{WallTime::Follows::the_system_clock, Ms{500}};
   Loop loop;
 };
 
@@ -187,7 +189,7 @@ inline Frame hello_of(const crdt::Store& store, const std::string& region) {
                       .region = region,
                       .name = "stranger",
                       .address = "",
-                      .wall = wall_now()});
+                      .wall = system_now()});
 }
 
 }  // namespace geolru::gossip::transport_test

@@ -19,7 +19,7 @@ inline Options jumping() { return {.max_drift = 60s}; }
 
 /// Moves the cache's hybrid clock to `ahead` of the wall clock, as a write from a node whose clock is ahead does.
 inline bool jump(Cache& cache, std::chrono::milliseconds ahead) {
-  const crdt::WallMs wall = gossip::wall_now();
+  const crdt::WallMs wall = Inspector::clock(cache).now();
   return Inspector::store(cache).clock().admit(crdt::Hlc::at(wall + ahead), wall).has_value();
 }
 

@@ -19,6 +19,11 @@ struct Member {
   bool linked = false;                     ///< A connection to it stands.
   std::chrono::milliseconds round_trip{};  ///< To it and back; 0 while unknown.
   std::chrono::milliseconds lag{};         ///< Everything it wrote longer ago than this is known here.
+  /// How far its wall time is ahead of this node's; negative: behind; 0 while unknown. Beyond `Options::max_drift` the
+  /// writes of the node that is ahead are taken late by the rest.
+  std::chrono::milliseconds clock_offset{};
+  std::size_t held_back =
+      0;  ///< Writes that wait here until its clock, which is too far behind, comes to them.
 };
 
 /// How far behind another region this node may be.
@@ -43,9 +48,12 @@ struct Stats {
   std::size_t members_linked = 0;  ///< Of these, those a connection stands to.
   /// How far the other nodes' wall clocks are ahead of this node's: the median; negative: behind.
   std::chrono::milliseconds clock_offset{};
-  /// It is off by more than half of `Options::max_drift`: until it is right, this node serves and listens and sends
-  /// nothing; then it begins anew, and what was written here meanwhile is gone.
+  /// It is off by more than half of `Options::max_drift` from the median of all: until it is right, this node serves and
+  /// listens and sends nothing. Then it sends what it held back, unless its writes are stamped more than `max_drift`
+  /// ahead: in that case it begins anew, and they are gone.
   bool clock_is_wrong = false;
+  /// Linked nodes whose wall times are certainly apart from this node's by more than `Options::max_drift`.
+  std::size_t clocks_apart = 0;
 
   // -- Counters of the cache ---------------------------------------------------------------------------
 
@@ -77,7 +85,9 @@ struct Stats {
   std::uint64_t records_forgettable = 0;         ///< Received, and older than anything that is remembered.
   std::uint64_t values_out_by_anti_entropy = 0;  ///< Sent because random gossip found them missing.
   std::uint64_t rejected_frames = 0;             ///< Messages received that made no sense.
-  std::uint64_t refused_stamps = 0;  ///< Times a write was put off that lay too far in the future.
+  std::uint64_t refused_stamps = 0;     ///< Times a write was put off that lay too far in the future.
+  std::uint64_t refused_by_peers = 0;   ///< Times a peer put a write off that this node sent.
+  std::uint64_t records_held_back = 0;  ///< Writes sent later, since the peer's clock was too far behind.
   std::uint64_t refused_handshakes =
       0;                              ///< Nodes refused: another cluster, version, `max_ttl` or `max_drift`.
   std::uint64_t catch_ups = 0;        ///< Times a link began by sending all that one side lacked.
@@ -87,15 +97,18 @@ struct Stats {
   std::uint64_t links_opened = 0;     ///< Connections whose handshake succeeded.
   std::uint64_t links_lost = 0;       ///< Of these, those that ended.
   std::uint64_t lives = 0;            ///< 1, and one more for every time the node had to begin anew.
-  std::uint64_t ingress_failovers = 0;  ///< Times a region was entered through another than the best member.
-  std::uint64_t ingress_hedges = 0;     ///< Times a second member was used beside one that was stuck.
-  std::uint64_t fetches = 0;            ///< Values evicted here that were asked of other nodes.
-  std::uint64_t fetches_found = 0;      ///< Of these, those that came.
+  std::uint64_t lives_from_nothing = 0;  ///< Of these, those that began with nothing kept, for a wrong clock.
+  std::uint64_t ingress_failovers = 0;   ///< Times a region was entered through another than the best member.
+  std::uint64_t ingress_hedges = 0;      ///< Times a second member was used beside one that was stuck.
+  std::uint64_t fetches = 0;             ///< Values evicted here that were asked of other nodes.
+  std::uint64_t fetches_found = 0;       ///< Of these, those that came.
   std::uint64_t values_out_by_fetch = 0;  ///< Given to nodes that had evicted them.
   std::uint64_t audits = 0;  ///< Comparisons with other nodes by sums over all that both should hold.
   /// Writes that such a comparison found missing here and that came back: always 0, unless something is broken.
   std::uint64_t audit_repairs = 0;
   std::uint64_t clock_outlier_times = 0;  ///< Times this node's clock was found wrong.
+  /// Times the node's wall time followed a step of the system's clock of more than half of `Options::max_drift`.
+  std::uint64_t clock_steps_followed = 0;
 };
 
 }  // namespace geolru

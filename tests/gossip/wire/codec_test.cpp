@@ -165,10 +165,10 @@ TEST_CASE("codec: a frame's memory is little more than its bytes", "[wire]") {
   }
 }
 
-TEST_CASE("codec: the bytes on the wire are those of protocol version 3", "[wire]") {
-  CHECK(protocol_version == 3);
+TEST_CASE("codec: the bytes on the wire are those of protocol version 4", "[wire]") {
+  CHECK(protocol_version == 4);
   CHECK(hex(encode(samples::hello())) ==
-        "800000009b8c2fc010155001010000500605e1035c260573f40180ee36ffefcdab8967452301003e68e5cf8b01f90c68"
+        "80000000c189c51d10155001010000500605e1045c260573f40180ee36ffefcdab8967452301003e68e5cf8b01f90c68"
         "e5cf8b01ff1032547698badcfe0011112a11114211113a11117211157a0f73686f707f65752d776573743f636172742d"
         "31ff31302e302e302e31001f3a37343030ff31302e302e302e32003f3a3531323334000000000000");
   CHECK(hex(encode(Digest{.known = {samples::hlc(0)},

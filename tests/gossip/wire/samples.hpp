@@ -120,7 +120,7 @@ inline std::vector<Message> all() {
                 .pong = 12,
                 .held_ms = 13},
           Close{.resync = true},
-          Refused{.stream = 5, .stamp = {hlc(77), origin(6)}},
+          Refused{.stream = 5, .stamp = {hlc(77), origin(6)}, .wait_ms = 88},
           Fetch{},
           Fetch{{{crdt::KeyHash{1}, {hlc(1), origin(1)}}, {crdt::KeyHash{2}, {hlc(2), origin(2)}}}},
           Fetched{},
@@ -253,7 +253,7 @@ class Text {
     add(m.range, m.parts);
     add(m.records);
   }
-  void add(const Refused& m) { line("refused", m.stream, m.stamp.hlc.raw, n(m.stamp.origin)); }
+  void add(const Refused& m) { line("refused", m.stream, m.stamp.hlc.raw, n(m.stamp.origin), m.wait_ms); }
 
   std::ostringstream out_;
 };
