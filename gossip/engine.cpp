@@ -85,6 +85,10 @@ void Engine::disconnected(Now now, LinkId link, const std::string& reason) {
   state_->settle(now);
 }
 
+void Engine::heard(Now now, LinkId from) {
+  if (Link* link = state_->find(from)) link->heard_at = now.steady;
+}
+
 void Engine::receive(Now now, LinkId from, std::span<const std::byte> payload) {
   Link* link = state_->find(from);
   if (link == nullptr) return;

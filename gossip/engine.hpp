@@ -125,6 +125,8 @@ class Engine {
   [[nodiscard]] LinkId accepted(Now now, const Address& remote);
   /// The connection is gone or never came to be. Harmless for a link that was hung up.
   void disconnected(Now now, LinkId link, const std::string& reason);
+  /// Bytes arrived on the link, whether or not they make a frame whole: its peer is alive.
+  void heard(Now now, LinkId from);
   /// One payload (without its frame header), aligned to 8 bytes: hostile bytes.
   void receive(Now now, LinkId from, std::span<const std::byte> payload);
   /// The byte stream of this link made no sense: a frame too long, a checksum that differs.

@@ -21,7 +21,7 @@ namespace timing {
 inline constexpr Ms round_interval{200};       // between closes
 inline constexpr Ms near_close_idle{600};      // the same inside a region when nothing is written
 inline constexpr Ms remote_close_idle{1'000};  // and to other regions
-inline constexpr Ms link_silence_max{10'000};  // then the link is given up
+inline constexpr Ms link_silence_max{10'000};  // without a byte: then the link is given up
 inline constexpr Ms unread_max{30'000};        // a peer that takes no bytes for so long is given up
 inline constexpr Ms suspect_after{3'000};
 inline constexpr Ms unreachable_after{10'000};

@@ -30,10 +30,10 @@ struct Link {
   bool asked_to_relay = false;  // What it was asked for is passed on inside this region.
   bool round_due = false;       // A close round waits for the next pass.
   bool answer_due = false;      // The next close asks for acknowledgements at once.
-  SteadyMs heard_at{};
-  SteadyMs taken_at{};     // when the network last took bytes, or had none to take
-  std::size_t unsent = 0;  // handed to the transport, not yet taken by the network
-  SteadyMs needed_at{};    // when either streamed to the other
+  SteadyMs heard_at{};          // when its last bytes arrived
+  SteadyMs taken_at{};          // when the network last took bytes, or had none to take
+  std::size_t unsent = 0;       // handed to the transport, not yet taken by the network
+  SteadyMs needed_at{};         // when either streamed to the other
   SteadyMs closed_at{};
   std::uint64_t closed_changes = 0;         // made by the last round that was closed here
   std::optional<SteadyMs> report_asked_at;  // Closes wait for a fresh digest of the peer.

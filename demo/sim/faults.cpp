@@ -92,6 +92,16 @@ void grow(Faults& f, Random& r) {
   f.operations_per_s = std::min(f.operations_per_s, 20u);
 }
 
+/// Values that take longer over their link than a link may be silent, and some that travel in pieces.
+void weigh(Faults& f, Random& r) {
+  if (!r.chance(150)) return;
+  f.value_bytes_max = r.pick({250'000u, 700'000u});
+  f.capacity_bytes = r.pick({std::size_t{1} << 20, std::size_t{8} << 20});
+  f.bytes_per_s = r.pick({20'000u, 200'000u});
+  f.keys = std::min(f.keys, 6u);
+  f.operations_per_s = std::min(f.operations_per_s, 2u);
+}
+
 }  // namespace
 
 Faults Faults::swarm(std::uint64_t seed) {
@@ -110,6 +120,7 @@ Faults Faults::swarm(std::uint64_t seed) {
   if (r.chance(150)) f.floods = 1 + static_cast<unsigned>(r.below(10));
   const bool is_audited = f.max_ttl >= Ms{60'000} && f.gossip_interval <= Ms{1'000};
   if (r.chance(200) && is_audited) f.slots_lost = r.pick({1u, 2u, 3u});
+  weigh(f, r);
   return f;
 }
 

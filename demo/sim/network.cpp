@@ -9,6 +9,8 @@ namespace {
 
 /// How long a first packet that met a cut waits before it is tried again; then the dialler gives up.
 constexpr std::array<Us, 4> knock_again{1s, 2s, 4s, 8s};
+/// How often a reader hears of a frame that takes long to arrive.
+constexpr Us hear_every{1s};
 
 Us time_for(std::size_t bytes, std::size_t bytes_per_s) {
   return bytes_per_s == 0 ? Us{0} : Us{static_cast<std::int64_t>(bytes * 1'000'000 / bytes_per_s)};
@@ -126,8 +128,8 @@ void Network::pump(ConnectionId id, unsigned side) {
   while (pipe.departed < pipe.items.size() && pipe.buffered < options_.buffer_bytes) {
     Item& item = pipe.items[pipe.departed++];
     const std::size_t bytes = item.frame ? item.frame->size() : 0;
-    item.due =
-        std::max(pipe.last_due, events_.now() + delay(from, to)) + time_for(bytes, options_.bytes_per_s);
+    item.begins = std::max(pipe.last_due, events_.now() + delay(from, to));
+    item.due = item.begins + time_for(bytes, options_.bytes_per_s);
     pipe.last_due = item.due;
     if (item.frame) {
       pipe.buffered += bytes;
@@ -137,7 +139,7 @@ void Network::pump(ConnectionId id, unsigned side) {
       pipe.taken += static_cast<std::uint32_t>(bytes);
     }
   }
-  if (!pipe.arriving && pipe.departed > 0) schedule_arrival(id, side, pipe.items.front().due);
+  if (!pipe.arrival && pipe.departed > 0) schedule_arrival(id, side, pipe.items.front().due);
 }
 
 void Network::took(ConnectionId id, unsigned side) {
@@ -178,15 +180,35 @@ std::map<std::pair<NodeId, NodeId>, Network::Traffic> Network::traffic() const {
 }
 
 void Network::schedule_arrival(ConnectionId id, unsigned side, Us when) {
-  connections_[id]->pipes[side].arriving = true;
+  Pipe& pipe = connections_[id]->pipes[side];
+  when = std::max(when, events_.now());
+  pipe.arrival = when;
   events_.at(when, [this, id, side] { arrive(id, side); });
+  // What takes long is heard of meanwhile, as bytes of a TCP connection are.
+  const Us first = std::max(events_.now(), pipe.items.front().begins) + hear_every;
+  if (first < when) events_.at(first, [this, id, side] { hear(id, side); });
+}
+
+void Network::hear(ConnectionId id, unsigned side) {
+  Connection* connection = connections_[id].get();
+  if (!connection) return;
+  const Pipe& pipe = connection->pipes[side];
+  const Us now = events_.now();
+  if (!pipe.arrival || *pipe.arrival <= now || now < pipe.items.front().begins + hear_every) return;
+  if (now < pipe.heard_at + hear_every) return;  // after another arrival was scheduled: that one's turn
+  connection->pipes[side].heard_at = now;
+  events_.at(now + hear_every, [this, id, side] { hear(id, side); });
+  const End reader = connection->ends[1 - side];
+  const bool is_there = alive(reader) && hosts_.ready_at(reader.node) <= now;
+  if (is_there && !is_cut(connection->ends[side].node, reader.node)) hosts_.heard(reader.node, reader.link);
 }
 
 void Network::arrive(ConnectionId id, unsigned side) {
   Connection* connection = connections_[id].get();
   if (!connection) return;
   Pipe& pipe = connection->pipes[side];
-  pipe.arriving = false;
+  if (pipe.arrival != events_.now()) return;  // it was put off, or came earlier
+  pipe.arrival.reset();
   const NodeId from = connection->ends[side].node;
   const End& reader = connection->ends[1 - side];
   if (is_cut(from, reader.node)) return;  // heal() goes on
@@ -256,7 +278,22 @@ void Network::heal(NodeId from, NodeId to) {
       const Connection& connection = *connections_[id];
       if (connection.ends[side].node != from || connection.ends[1 - side].node != to) continue;
       const Pipe& pipe = connection.pipes[side];
-      if (!pipe.arriving && pipe.departed > 0) schedule_arrival(id, side, events_.now() + delay(from, to));
+      if (!pipe.arrival && pipe.departed > 0) schedule_arrival(id, side, events_.now() + delay(from, to));
+    }
+  }
+}
+
+void Network::set_read_rate(NodeId node, std::size_t bytes_per_s) {
+  read_rate_[node] = bytes_per_s;
+  // What waits for its reader goes by the new rate from here on.
+  for (ConnectionId id = 0; id < connections_.size(); ++id) {
+    for (unsigned side : {0u, 1u}) {
+      const Connection* connection = connections_[id].get();
+      if (!connection || connection->ends[1 - side].node != node) continue;
+      const Pipe& pipe = connection->pipes[side];
+      if (!pipe.arrival || is_cut(connection->ends[side].node, node)) continue;
+      const Us soonest = std::max(pipe.items.front().due, events_.now());
+      if (*pipe.arrival > soonest && bytes_per_s == 0) schedule_arrival(id, side, soonest);
     }
   }
 }

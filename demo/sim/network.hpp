@@ -36,6 +36,8 @@ class Hosts {
   virtual void drain(NodeId node) = 0;
   virtual void connected(NodeId node, LinkId link) = 0;
   virtual void disconnected(NodeId node, LinkId link, const std::string& reason) = 0;
+  /// Some bytes of a frame that is not whole yet.
+  virtual void heard(NodeId node, LinkId link) = 0;
   virtual void receive(NodeId node, NodeId from, LinkId link, const Frame& frame) = 0;
   virtual void sent(NodeId node, LinkId link, std::size_t bytes) = 0;
 };
@@ -72,7 +74,7 @@ class Network {
   /// A node has stopped. Its peers learn at once, or only when they say something to its next life.
   void host_gone(NodeId node, bool peers_learn);
   /// Bytes a node reads per second and connection; 0: as they come.
-  void set_read_rate(NodeId node, std::size_t bytes_per_s) { read_rate_[node] = bytes_per_s; }
+  void set_read_rate(NodeId node, std::size_t bytes_per_s);
 
   // -- Counts ----------------------------------------------------------------------------------------
   struct Traffic {
@@ -98,15 +100,17 @@ class Network {
   };
   struct Item {
     Frame frame;  // null: the end of the stream
-    Us due{};
+    Us begins{};  // when its first byte is there,
+    Us due{};     // and its last
   };
   /// One direction. The first `departed` items are on their way.
   struct Pipe {
     std::deque<Item> items;
     std::size_t departed = 0, buffered = 0, unsent = 0;
     Us last_due{};
-    bool arriving = false;    // an arrival of the first item is scheduled
-    std::uint32_t taken = 0;  // bytes of which the sender is about to hear that they have departed
+    std::optional<Us> arrival;  // for which the first item is scheduled
+    Us heard_at{};              // when the reader last had bytes of it
+    std::uint32_t taken = 0;    // bytes of which the sender is about to hear that they have departed
     Traffic traffic;
   };
   /// Side 0 dialled; pipe s leads away from side s.
@@ -122,6 +126,7 @@ class Network {
   void fail(ConnectionId id, const std::string& reason);
   void pump(ConnectionId id, unsigned side);
   void schedule_arrival(ConnectionId id, unsigned side, Us when);
+  void hear(ConnectionId id, unsigned side);
   void arrive(ConnectionId id, unsigned side);
   void deliver(ConnectionId id, unsigned side, const Item& item);
   void took(ConnectionId id, unsigned side);

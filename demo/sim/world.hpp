@@ -211,6 +211,7 @@ class World : private Hosts {
   void drain(NodeId node) override;
   void connected(NodeId node, LinkId link) override;
   void disconnected(NodeId node, LinkId link, const std::string& reason) override;
+  void heard(NodeId node, LinkId link) override;
   void receive(NodeId node, NodeId from, LinkId link, const Frame& frame) override;
   void sent(NodeId node, LinkId link, std::size_t bytes) override;
 

@@ -40,6 +40,8 @@ void World::disconnected(NodeId id, LinkId link, const std::string& reason) {
   drain(id);
 }
 
+void World::heard(NodeId id, LinkId link) { nodes_[id]->engine->heard(now_at(id), link); }
+
 void World::receive(NodeId id, NodeId from, LinkId link, const Frame& frame) {
   Node& node = *nodes_[id];
   const auto payload = std::span{*frame}.subspan(crdt::limits::frame_header_bytes);

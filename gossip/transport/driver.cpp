@@ -279,6 +279,7 @@ void Driver::received(Connection& connection, std::span<const std::byte> bytes) 
     reader.feed(bytes);
     const std::lock_guard lock(engine_mutex_);
     const auto now = clocks();
+    engine_->heard(now, link);
     while (const auto payload = reader.next()) {
       engine_->receive(now, link, *payload);
       collect();

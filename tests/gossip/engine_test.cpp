@@ -86,6 +86,23 @@ TEST_CASE("liveness: a silent origin is suspect, then unreachable; a link that s
   CHECK(a.engine->staleness(wires.now(a)).at("far") < 1'500ms);
 }
 
+TEST_CASE("liveness: bytes of a frame that takes long show that a peer is alive, and silence that it is not",
+          "[engine]") {
+  Wires wires;
+  auto& a = wires.add();
+  auto& b = wires.add(joining({&a}, in_region("far")));
+  settle(wires, a, b);
+  wires.stall(b, a);
+  const LinkId link = link_between(a, b)->id;
+  for (int second = 0; second < 25; ++second) {
+    wires.run(1s);
+    wires.act(a, [&](Engine& engine, Now at) { engine.heard(at, link); });
+  }
+  CHECK(link_between(a, b));
+  CHECK_FALSE(a.logged("silent for too long"));
+  CHECK(wires.run_until([&] { return a.logged("silent for too long"); }, 11s));
+}
+
 TEST_CASE("engine: the round trip is measured from pings, less what they lay at the peer", "[engine]") {
   Wires wires;
   wires.latency = 20ms;
