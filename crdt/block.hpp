@@ -37,6 +37,8 @@ class Block {
     return key_size_ == key.size() && are_equal(bytes(), key.data(), key.size());
   }
   [[nodiscard]] std::string_view value() const { return {bytes() + key_size_, value_size_}; }
+  /// Both, as they travel in pieces: the value right behind the key.
+  [[nodiscard]] std::string_view content() const { return {bytes(), key_size_ + std::size_t{value_size_}}; }
   [[nodiscard]] Hlc as_of() const { return Hlc{as_of_}; }
   [[nodiscard]] WallMs expires() const { return as_of().ms() + Ms{ttl_ms_}; }
 

@@ -37,12 +37,26 @@ inline constexpr std::size_t frame_bytes_max = 12 * 1024 * 1024;
 /// Before the handshake a peer is nobody and may say little.
 inline constexpr std::size_t hello_frame_bytes_max = 4 * 1024;
 inline constexpr std::size_t records_per_frame_max = 4096;
-/// A frame of records is closed once it holds this much; one large value may exceed it.
+/// A frame of records is closed once it holds this much; one value may exceed it.
 inline constexpr std::size_t records_frame_bytes_target = 64 * 1024;
 inline constexpr std::size_t digest_rows_max = 65'536;
 inline constexpr std::size_t members_max = 4096;
 inline constexpr std::size_t name_bytes_max = 255;
 inline constexpr std::size_t address_bytes_max = 300;
+
+// Large values.
+/// A larger value travels apart from its register, in pieces, so that other keys go in between.
+inline constexpr std::size_t whole_value_bytes_max = 256 * 1024;
+inline constexpr std::size_t piece_bytes_max = 64 * 1024;
+/// Pieces that a node asks one peer for before it has had the first of them.
+inline constexpr std::size_t pieces_asked_max = 16;
+/// Values of which a node keeps pieces at the same time, if they take no more than such a part of its capacity; one
+/// alone may be larger. Others wait for their turn.
+inline constexpr std::size_t transfers_max = 16;
+inline constexpr std::size_t transfers_share = 8;
+inline constexpr std::size_t transfers_waiting_max = 4096;
+/// Large values whose content was hashed for peers, and need not be again.
+inline constexpr std::size_t content_hashes_max = 16;
 
 // Fetches.
 /// Values that a node fetches at the same time.
@@ -72,6 +86,7 @@ inline constexpr std::size_t strangers_max = 16;
 
 static_assert(frame_bytes_max > value_bytes_max + key_bytes_max + records_frame_bytes_target);
 static_assert(name_bytes_max * 3 + address_bytes_max < hello_frame_bytes_max);
+static_assert(pieces_asked_max * piece_bytes_max <= link_window_bytes);
 static_assert(fetches_max <= records_per_frame_max, "all of them fit one message");
 static_assert(shards_max <= 64, "dirty shards are bits of one word");
 

@@ -23,6 +23,11 @@ KeyHash hash_key(std::string_view key, std::uint64_t seed) {
 
 std::uint64_t cluster_seed(std::string_view cluster) { return XXH3_64bits(cluster.data(), cluster.size()); }
 
+std::uint64_t hash_content(std::string_view content) {
+  const std::uint64_t hash = XXH3_64bits(content.data(), content.size());
+  return hash == 0 ? 1 : hash;
+}
+
 std::weak_ordering compare(const Incoming& a, const Incoming& b) {
   if (const auto order = a.meta.version() <=> b.meta.version(); order != 0) return order;
   if (const auto order = a.meta.stamp <=> b.meta.stamp; order != 0) return order;

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "crdt/block.hpp"
+#include "crdt/limits.hpp"
 #include "crdt/stamp.hpp"
 
 namespace geolru::crdt {
@@ -38,6 +39,8 @@ struct Incoming {
   bool has_value = false;
   std::string_view key;
   std::string_view value;
+  std::uint32_t large_bytes =
+      0;  ///< Of a value that its sender holds and that travels apart; 0: there is none.
 };
 
 /// A register on its way out. An empty block: a stub or a deletion.
@@ -45,6 +48,14 @@ struct Outgoing {
   Meta meta;
   BlockRef block;
 };
+
+/// Whether a value travels apart from its register, in pieces.
+[[nodiscard]] inline bool is_large(const Block& block) {
+  return block.value().size() > limits::whole_value_bytes_max;
+}
+
+/// By which pieces of one value are known to belong together, whoever gives them. Never 0.
+[[nodiscard]] std::uint64_t hash_content(std::string_view content);
 
 /// The order merges decide by: version, place in the log, deletion, expiry, then, where both have a value,
 /// its hash, the key and the value. The greater register wins, so merging is commutative, associative and

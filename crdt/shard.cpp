@@ -126,14 +126,14 @@ void Shard::fill(SlotId id, const StubRecord& stub) {
   logs_[stub.log].insert(slots_, id);
 }
 
-SlotId Shard::revive(KeyHash hash, SlotId found, Block* block, WallMs now) {
+SlotId Shard::revive(KeyHash hash, SlotId found, Block* block, bool is_missed, WallMs now) {
   BlockRef owned{block};  // until the slot has it
   const SlotId id = found != no_slot ? found : unpack(*packed_.find(hash));
   stubs_.remove(slots_, id);
   Slot& slot = slots_[id];
-  slot.came = Came::fetched;
+  if (is_missed) slot.came = Came::fetched;
   slot.came_after = CoarseMs{now - slot.stamp.ms()};
-  block->note_use({.tick = 0, .read = true});  // somebody here waits for it
+  block->note_use({.tick = 0, .read = is_missed});
   set_value(id, owned.detach());
   return id;
 }

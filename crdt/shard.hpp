@@ -96,6 +96,10 @@ class Shard {
     return known && known->block == nullptr && !known->meta.deleted && known->meta.expires() > now &&
            known->meta.version() > cleared_;
   }
+  /// Why the stub of this key, which has one, has no value.
+  [[nodiscard]] Lack lack_of(KeyHash hash, SlotId found) const {
+    return found != no_slot ? slots_[found].lack : packed_.find(hash)->lack;
+  }
   /// The register as a peer gets it: without a value where it would not be served.
   [[nodiscard]] Outgoing outgoing(const Slot& slot, WallMs now) const;
 
@@ -111,7 +115,7 @@ class Shard {
   SlotId put(const Meta& meta, SlotId held, Block* block, Came came, WallMs now,
              Lack lack = Lack::never_came);
   /// Gives a stub of this key its value, taking over `block`. `found` is its slot; no_slot: it is packed.
-  SlotId revive(KeyHash hash, SlotId found, Block* block, WallMs now);
+  SlotId revive(KeyHash hash, SlotId found, Block* block, bool is_missed, WallMs now);
   /// Takes a live slot's value away.
   void make_stub(SlotId id, Lack lack);
 

@@ -14,7 +14,7 @@ constexpr std::size_t record_overhead_bytes = 32;
 void Shard::emit(const auto& held, WallMs now, std::size_t& bytes, std::vector<Outgoing>& out) const {
   out.push_back(outgoing(held, now));
   const BlockRef& block = out.back().block;
-  const std::size_t size = record_overhead_bytes + (block ? block->key().size() + block->value().size() : 0);
+  const std::size_t size = record_overhead_bytes + (block && !is_large(*block) ? block->content().size() : 0);
   bytes -= std::min(bytes, size);
 }
 

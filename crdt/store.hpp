@@ -83,6 +83,12 @@ struct ApplyRules {
   Came came = Came::streamed;  ///< For people who ask.
 };
 
+/// Why a stub gets its value.
+enum class Revival : std::uint8_t {
+  missed,   ///< Somebody here reads it.
+  arrived,  ///< It came after its register, as what arrives does: it displaces nothing that is read here.
+};
+
 /// Which slots a walk visits: those above the peer's closed stamp of their origin and, in a resync, all
 /// as of `resync_up_to` or before. Values as of `doubtful_up_to` or before travel as stubs.
 struct WalkFilter {
@@ -168,8 +174,15 @@ class Store {
 
   /// The version of a stub that might yet be served if it had its value; nullopt: there is none such.
   [[nodiscard]] std::optional<Version> wanted(KeyHash hash, WallMs wall);
-  /// Gives a stub back its value, if it is exactly that version's and not as of the danger or before: `stored`.
-  Applied revive(const Incoming& incoming, const ApplyRules& rules, WallMs wall);
+  /// Whether a stub of exactly this version might be served if it had its value, which never came here. (One that was
+  /// evicted is not awaited: it had its time.)
+  [[nodiscard]] bool awaits(KeyHash hash, Version version, WallMs wall);
+  /// Gives a stub its value, if it is exactly that version's and not as of the danger or before: `stored`. Where the
+  /// rules say to relay, its key is queued onward then.
+  Applied revive(const Incoming& incoming, const ApplyRules& rules, WallMs wall,
+                 Revival why = Revival::missed);
+  /// Whether a value of so many bytes fits at all.
+  [[nodiscard]] bool has_room_for(std::size_t value_bytes) const;
 
   /// Starts a walk over all logs in stamp order, shard by shard. Floors rise under it unnoticed only for
   /// what it has visited: `end_walk` tells the rest.

@@ -61,7 +61,8 @@ Applied Store::apply(const Incoming& in, AdmittedHlc admitted, const ApplyRules&
                         is_doubtful ? Lack::doubtful : Lack::never_came);
       applied = live ? Applied::stored : Applied::stubbed;
     }
-    if (rules.confirms && in.has_value && held != no_slot) {
+    const bool is_held_there = in.has_value || in.large_bytes != 0;
+    if (rules.confirms && is_held_there && held != no_slot) {
       Slot& slot = shard->slot(held);
       if (slot.is_live() && shard->version_of(slot) == meta.version()) slot.confirmed = true;
     }
@@ -94,10 +95,26 @@ std::optional<Version> Store::wanted(KeyHash key_hash, WallMs wall) {
   return known->meta.version();
 }
 
-Applied Store::revive(const Incoming& in, const ApplyRules& rules, WallMs wall) {
+bool Store::awaits(KeyHash key_hash, Version version, WallMs wall) {
+  const WallMs now = clock_.now(wall);
+  Shard& shard = *shards_[shard_of(key_hash)];
+  const std::lock_guard lock{shard.mutex};
+  const SlotId found = shard.find(key_hash);
+  const auto known = shard.known(key_hash, found);
+  return shard.may_revive(known, now) && known->meta.version() == version &&
+         shard.lack_of(key_hash, found) == Lack::never_came;
+}
+
+bool Store::has_room_for(std::size_t value_bytes) const {
+  return Block::footprint(value_bytes) + slot_bytes <= options_.capacity_bytes;
+}
+
+Applied Store::revive(const Incoming& in, const ApplyRules& rules, WallMs wall, Revival why) {
   const WallMs now = clock_.now(wall);
   const std::size_t index = shard_of(in.meta.hash);
+  const bool is_missed = why == Revival::missed;
   SlotId held = no_slot;
+  Meta meta;
   Debt debt;
   {
     const Hold shard{*this, index};
@@ -107,10 +124,19 @@ Applied Store::revive(const Incoming& in, const ApplyRules& rules, WallMs wall) 
     if (!in.has_value || !shard->may_revive(known, now)) return Applied::unchanged;
     const bool is_it = known->meta.version() == in.meta.version();
     if (!is_it || known->meta.as_of <= rules.danger) return Applied::unchanged;
-    held = shard->revive(in.meta.hash, held, Block::make(in.key, in.value), wall);
+    meta = known->meta;
+    held = shard->revive(in.meta.hash, held, Block::make(in.key, in.value), is_missed, wall);
+    if (rules.relay) {
+      shard->note_change(in.meta.hash, held, false);
+      note_change(index);
+    }
     debt = shard.debt();
   }
-  make_room(index, held, debt);
+  if (is_missed) {
+    make_room(index, held, debt);
+  } else {
+    admit(index, held, meta, debt);
+  }
   return Applied::stored;
 }
 

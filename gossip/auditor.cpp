@@ -161,8 +161,10 @@ void Engine::State::mend(Now now, Link& link, const std::vector<crdt::Incoming>&
   rules.relay = false;  // others hold it, or find out by themselves
   rules.came = crdt::Came::caught_up;
   for (const crdt::Incoming& record : records) {
-    if (const auto admitted = store.clock().admit(record.meta.stamp.hlc, now.wall))
-      static_cast<void>(take(link, record, *admitted, rules, now.wall));
+    const auto admitted = store.clock().admit(record.meta.stamp.hlc, now.wall);
+    if (!admitted) continue;
+    static_cast<void>(take(link, record, *admitted, rules, now.wall));
+    if (record.large_bytes != 0) await_value(now, link, record, {});
   }
 }
 

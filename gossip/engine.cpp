@@ -113,6 +113,7 @@ void Engine::sent(Now now, LinkId link, std::size_t bytes) {
   const bool was_full = found->unsent >= limits::link_window_bytes;
   found->unsent -= std::min(found->unsent, bytes);
   found->taken_at = now.steady;
+  if (!found->pieces_owed.empty()) state_->give_pieces(now, *found);
   if (was_full) state_->pump(now, *found);  // nothing else makes a stream stop
 }
 
@@ -215,6 +216,7 @@ void Engine::State::upkeep(Now now) {
   count_closes(now);
   spread_news();
   begin_round(now, false);
+  review_transfers(now);
   rank_ingresses(now);
   topology_due = asking_due = true;
   settle(now);
@@ -371,6 +373,7 @@ void Engine::State::forget_link(Now now, LinkId id, bool refused) {
   if (link == nullptr) return;
   abandon_walk(*link);
   forget_asks(id);
+  forget_source(*link);
   doubts.erase(id);
   if (resync && resync->with == id) abandon_resync();
   dialer.ended(now.steady, id, refused);
@@ -404,6 +407,7 @@ void Engine::State::begin_life(Now now, const std::string& why, Keep keep) {
     store.begin_from_nothing(fresh, now.wall);
     ++stats.lives_from_nothing;
     knowledge = Knowledge{};
+    transfers.clear();
     ever_caught_up = false;
   }
   log(now, Severity::warning, Topic::new_life, std::string_view{}, "begin a new life as ", fresh, ": ", why);
@@ -426,8 +430,8 @@ void Engine::State::finish_leaving(Now now) {
     // A link so young that its peer has yet to ask is given the time to.
     const bool is_awaited = link.role != Role::none && link.out_stream == 0 &&
                             now.steady - link.opened_at < timing::first_ask_wait;
-    const bool streaming =
-        link.out == Link::Out::walking || link.round_due || link.closing || link.pending || is_awaited;
+    const bool streaming = link.out == Link::Out::walking || link.round_due || link.closing || link.pending ||
+                           is_awaited || now.steady < link.gives_pieces_until;
     if (link.is_established() && streaming) continue;
     if (link.is_established()) send(link, Goodbye{.reason = "it leaves", .leaving = true});
     close_link(now, id, false);

@@ -101,8 +101,10 @@ struct EngineStats {
   std::uint64_t fetches = 0;            ///< Values that were missed here and asked of peers,
   std::uint64_t fetches_found = 0;      ///< of these, those that came,
   std::uint64_t fetch_asks_out = 0;     ///< and how many peers were asked for them, counted each.
-  std::uint64_t values_out_by_fetch = 0;  ///< Given to peers that missed them.
-  std::uint64_t audits = 0;               ///< Comparisons by sums that were sent.
+  std::uint64_t values_out_by_fetch = 0;        ///< Given to peers that missed them.
+  std::uint64_t pieces_in = 0, pieces_out = 0;  ///< Of large values,
+  std::uint64_t large_values_in = 0;            ///< and how many of these came whole.
+  std::uint64_t audits = 0;                     ///< Comparisons by sums that were sent.
   std::uint64_t audit_parts_unequal =
       0;  ///< Parts of what was compared that differed twice: writes go on meanwhile.
   std::uint64_t audit_repairs = 0;  ///< Writes found missing here without a reason: never, it should be.

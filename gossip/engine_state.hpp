@@ -1,7 +1,8 @@
 // gossip/engine_state.hpp – the inside of the engine, shared by its sources. Serialised by the engine's owner.
 // engine.cpp drives links and timers, handshake.cpp lets peers in, sender.cpp streams out, receiver.cpp takes
 // in, topology.cpp decides who streams to whom, skew_watch.cpp judges this clock, fetcher.cpp gets values from peers that
-// hold them, auditor.cpp compares what is held, logging.cpp tells of it all, views.cpp answers questions.
+// hold them, transfers.cpp gets large ones in pieces, auditor.cpp compares what is held, logging.cpp tells of it all,
+// views.cpp answers questions.
 #pragma once
 
 #include <string>
@@ -14,6 +15,7 @@
 #include "gossip/links.hpp"
 #include "gossip/membership.hpp"
 #include "gossip/random.hpp"
+#include "gossip/transfer.hpp"
 
 namespace geolru::gossip {
 
@@ -53,6 +55,9 @@ inline constexpr int audit_rounds = 10;    // rounds of gossip between two audit
 inline constexpr Ms audit_settle{2'000};   // younger writes may yet be under way
 inline constexpr Ms mend_wait{10'000};     // for what an audit found missing, before it is asked for again
 inline constexpr Ms audits_apart{200};     // as often a peer's are answered
+inline constexpr Ms piece_wait{30'000};    // then another peer is asked for the rest of a large value
+inline constexpr Ms piece_ask_wait{500};   // for the next ask, before a node that leaves hangs up
+inline constexpr Ms lost_transfer_max{600'000};  // Then a large value of which no piece came is given up.
 }  // namespace timing
 
 /// Clusters of so many start and are told of at once.
@@ -71,6 +76,9 @@ struct Engine::State {
   void gossip(Now now);
   void forget_addresses();
   void send(Link& link, const Message& message);
+  [[nodiscard]] static bool is_full(const Link& link) {
+    return link.unsent >= crdt::limits::link_window_bytes;
+  }
   void hang_up(Now now, LinkId id, const std::string& reason, bool refused = false);
   void close_link(Now now, LinkId id, bool refused);
   void forget_link(Now now, LinkId id, bool refused);
@@ -202,12 +210,39 @@ struct Engine::State {
   void fetch(Now now, std::span<const crdt::KeyHash> hashes);
   void on_fetch(Now now, Link& link, const Fetch& fetch);
   void on_fetched(Now now, Link& link, const ReceivedFetched& fetched);
-  [[nodiscard]] bool revive(Now now, const Link& link, const crdt::Incoming& record);
+  [[nodiscard]] bool revive(Now now, const Link& link, const crdt::Incoming& record, crdt::Revival why,
+                            bool relays);
   void review_fetches(Now now);
   void forget_asks(LinkId gone);
   void ask_next(Now now, crdt::KeyHash hash, Fetching& fetching);
   void send_asks();
   void end_fetch(crdt::KeyHash hash, bool found);
+
+  // -- transfers.cpp ---------------------------------------------------------------------------------
+  using Transfers = std::map<crdt::KeyHash, Transfer>;
+  struct Awaited {
+    bool is_missed = false;   // Somebody here reads it.
+    bool is_relayed = false;  // It is to be queued onward once it is here.
+  };
+  bool await_value(Now now, Link& link, const crdt::Incoming& record, const Awaited& awaited);
+  void wait_for_turn(std::deque<crdt::KeyHash>& queue, Transfers::iterator it);
+  void start_transfers(Now now, Link& link);
+  [[nodiscard]] bool begin_transfer(Now now, Link& link, Transfers::iterator it);
+  [[nodiscard]] bool has_room_for_transfer(std::size_t value_bytes);
+  void ask_pieces(Now now, Link& link, Transfers::iterator it);
+  void on_piece(Now now, Link& link, const ReceivedPiece& piece);
+  [[nodiscard]] static bool take_piece(Link& link, Transfer& transfer, const ReceivedPiece& piece);
+  void continue_transfers(Now now, Link& link);
+  void end_transfer(Now now, Link& link, Transfers::iterator it);
+  void give_up_source(const Link& link, Transfers::iterator it);
+  void lose_source(Transfers::iterator it);
+  void drop_transfer(Transfers::iterator it);
+  void forget_source(const Link& gone);
+  void review_transfers(Now now);
+  void on_piece_ask(Now now, Link& link, const PieceAsk& ask);
+  void give_pieces(Now now, Link& link);
+  [[nodiscard]] Piece piece_of(Now now, const PieceAsk& ask);
+  [[nodiscard]] std::uint64_t content_hash_of(const Wanted& wanted, const crdt::Block& block);
 
   // -- auditor.cpp -----------------------------------------------------------------------------------
   /// Parts that differed in a peer's audit.
@@ -264,6 +299,14 @@ struct Engine::State {
   std::map<crdt::KeyHash, Fetching> fetching;
   std::map<LinkId, std::vector<Wanted>> asks;  // chosen and not yet sent
   SteadyMs fetches_due = SteadyMs::max();      // when one of `fetching` is to be looked at
+
+  Transfers transfers;                       // by key; each in a queue or running
+  std::deque<crdt::KeyHash> lost_transfers;  // those of nobody that is known
+  struct ContentHash {
+    Wanted wanted;
+    std::uint64_t hash = 0;
+  };
+  std::deque<ContentHash> content_hashes;  // the last that were worked out
 
   std::map<LinkId, Doubt> doubts;  // Invariant: of links.
   std::uint32_t next_slice = 0;

@@ -30,6 +30,12 @@ void Engine::State::fetch(Now now, std::span<const crdt::KeyHash> hashes) {
 void Engine::State::ask_next(Now now, crdt::KeyHash hash, Fetching& what) {
   // A newer write may have taken the stub's place meanwhile.
   if (store.wanted(hash, now.wall) != what.version) return end_fetch(hash, false);
+  if (const auto it = transfers.find(hash); it != transfers.end() && it->second.is_running()) {
+    it->second.is_missed = true;  // it is coming
+    what.next_ask = what.give_up_at;
+    fetches_due = std::min(fetches_due, what.next_ask);
+    return;
+  }
   const auto cost = [&](const Link& link) {
     const bool is_writer = link.peer.origin == what.version.origin;
     return std::tuple{!is_near(link), is_near(link) && !is_writer, link.round_trip, link.id};
@@ -116,7 +122,7 @@ void Engine::State::on_fetch(Now now, Link& link, const Fetch& fetch) {
       continue;
     }
     if (!is_served) held->block = {};
-    if (held->block) bytes += held->block->key().size() + held->block->value().size();
+    if (held->block && !crdt::is_large(*held->block)) bytes += held->block->content().size();
     answer.records.push_back(std::move(*held));
     if (bytes >= limits::records_frame_bytes_target) flush();
   }
@@ -137,7 +143,9 @@ void Engine::State::on_fetched(Now now, Link& link, const ReceivedFetched& fetch
   for (const crdt::Incoming& record : fetched.records) {
     Fetching* what = answered(record.meta.hash);
     if (what == nullptr) continue;
-    if (record.meta.version() == what->version && revive(now, link, record)) {
+    const bool is_it = record.meta.version() == what->version;
+    if (is_it && record.large_bytes != 0) await_value(now, link, record, {.is_missed = true});
+    if (is_it && record.has_value && revive(now, link, record, crdt::Revival::missed, false)) {
       end_fetch(record.meta.hash, true);
     } else {
       ask_next(now, record.meta.hash, *what);
@@ -149,10 +157,15 @@ void Engine::State::on_fetched(Now now, Link& link, const ReceivedFetched& fetch
   send_asks();
 }
 
-bool Engine::State::revive(Now now, const Link& link, const crdt::Incoming& record) {
+bool Engine::State::revive(Now now, const Link& link, const crdt::Incoming& record, crdt::Revival why,
+                           bool relays) {
   // The stub's stamp was admitted; the value comes with the same version, and nothing but the value is taken.
   crdt::Applied applied = crdt::Applied::outdated;
-  while (applied == crdt::Applied::outdated) applied = store.revive(record, rules_for(link, false), now.wall);
+  while (applied == crdt::Applied::outdated) {
+    crdt::ApplyRules rules = rules_for(link, false);
+    rules.relay = relays;
+    applied = store.revive(record, rules, now.wall, why);
+  }
   return applied == crdt::Applied::stored;
 }
 

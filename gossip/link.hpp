@@ -4,12 +4,14 @@
 
 #include <map>
 #include <optional>
+#include <vector>
 
 #include "gossip/engine.hpp"
 #include "gossip/held_back.hpp"
 #include "gossip/knowledge.hpp"
 #include "gossip/origins.hpp"
 #include "gossip/skew.hpp"
+#include "gossip/transfer.hpp"
 
 namespace geolru::gossip {
 
@@ -95,6 +97,15 @@ struct Link {
   SteadyMs mends_until{};        // It was asked for what audits found missing, and has yet to answer.
   bool second_look_due = false;  // The peer was sent an audit, and may answer by one of what differs.
   bool versions_due = false;     // It was sent a second look, and may list what it holds.
+
+  // Large values from the peer, and to it.
+  std::optional<crdt::KeyHash> gives;       // Of the transfer whose pieces it is asked for.
+  bool gives_it = false;                    // A piece of that has come.
+  std::deque<crdt::KeyHash> large_waiting;  // It holds these, too.
+  std::vector<AskedPiece> pieces_asked;     // in that order, and not yet answered
+  PieceWindow piece_window;
+  std::vector<PieceAsk> pieces_owed;  // in the order of its asking
+  SteadyMs gives_pieces_until{};      // The peer was told of a large value just now, or asked for a piece.
 
   Hello peer;
   Address remote;

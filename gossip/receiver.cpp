@@ -37,6 +37,8 @@ void Engine::State::receive(Now now, Link& link, std::span<const std::byte> payl
   if (const auto* audit = std::get_if<Audit>(&message)) return on_audit(now, link, *audit);
   if (const auto* versions = std::get_if<ReceivedVersions>(&message))
     return on_versions(now, link, *versions);
+  if (const auto* ask = std::get_if<PieceAsk>(&message)) return on_piece_ask(now, link, *ask);
+  if (const auto* piece = std::get_if<ReceivedPiece>(&message)) return on_piece(now, link, *piece);
 }
 
 bool Engine::State::take_rows(Now now, Link& link, const Digest& digest) {
@@ -179,7 +181,7 @@ void Engine::State::on_records(Now now, Link& link, const ReceivedRecords& recei
       store.prepare_apply(rest.first(std::min(rest.size(), records_at_once)));
     }
     ++stats.records_in;
-    if (record.has_value) ++stats.values_in;
+    if (record.has_value || record.large_bytes != 0) ++stats.values_in;
     const Stamp& stamp = record.meta.stamp;
     const bool is_its_own = stamp.origin == link.peer.origin;
     const crdt::Came came = link.in != Link::In::live ? in_bulk
@@ -192,6 +194,7 @@ void Engine::State::on_records(Now now, Link& link, const ReceivedRecords& recei
     }
     rules.came = came;
     const crdt::Applied applied = take(link, record, *admitted, rules, now.wall);
+    if (record.large_bytes != 0) await_value(now, link, record, {.is_relayed = rules.relay});
     const bool is_news = applied == crdt::Applied::stored || applied == crdt::Applied::stubbed;
     if (is_news && stamp.origin == self() && stamp.hlc > crdt::find_stamp(floors(), self())) {
       begin_life(now, "somebody else writes as this origin", Keep::everything);

@@ -217,6 +217,8 @@ void Engine::State::send_records(Now now, Link& link, std::vector<crdt::Outgoing
   hold_back(now, link, records);
   if (records.empty()) return;
   const std::uint64_t values = values_in(records);
+  if (std::ranges::any_of(records, [](const auto& one) { return one.block && crdt::is_large(*one.block); }))
+    link.gives_pieces_until = now.steady + timing::piece_ask_wait;
   stats.records_out += records.size();
   stats.values_out += values;
   if (link.out == Link::Out::walking && link.walk_by_anti_entropy) stats.values_out_by_anti_entropy += values;

@@ -76,7 +76,8 @@ bool Engine::State::wants_link_with(const Member& member) const {
 
 void Engine::State::drop_if_unneeded(Now now, Link& link) {
   const bool is_needed = link.role != Role::none || link.peer_role != Role::none ||
-                         link.out != Link::Out::idle || (resync && resync->with == link.id);
+                         link.out != Link::Out::idle || link.gives || now.steady < link.gives_pieces_until ||
+                         (resync && resync->with == link.id);
   if (is_needed) link.needed_at = now.steady;
   if (now.steady - link.needed_at < timing::unneeded_max) return;
   log(now, Severity::debug, Topic::hung_up, link, "hang up on ", who(link), ": the link is not needed");

@@ -73,6 +73,8 @@ void Checker::wrote(NodeId node, const Write& write) {
 
 void Checker::delivering(NodeId to, NodeId, const gossip::Received* received, const Frame&) {
   if (!received) return;
+  if (const auto* piece = std::get_if<gossip::ReceivedPiece>(received))
+    views_[to].touched.push_back(piece->wanted.hash);
   const std::vector<crdt::Incoming>* arrived = nullptr;
   if (const auto* records = std::get_if<gossip::ReceivedRecords>(received)) arrived = &records->records;
   if (const auto* fetched = std::get_if<gossip::ReceivedFetched>(received)) arrived = &fetched->records;

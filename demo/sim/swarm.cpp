@@ -47,6 +47,8 @@ Tally tally_of(Cluster& cluster) {
               {"ingress hedges", e.ingress_hedges},
               {"fetches", e.fetches},
               {"fetches that found", e.fetches_found},
+              {"pieces of large values", e.pieces_in},
+              {"large values that came", e.large_values_in},
               {"lives begun", e.lives},
               {"audits", e.audits},
               {"audited parts that differed twice", e.audit_parts_unequal},

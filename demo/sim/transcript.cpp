@@ -99,7 +99,10 @@ std::string Transcript::describe(const std::vector<crdt::Incoming>& records) con
     text += ' ' + key(record.meta.hash) + '@' + short_stamp(record.meta.stamp.hlc) + '/' +
             origin(record.meta.stamp.origin);
     if (record.meta.as_of != record.meta.stamp.hlc) text += " as of " + short_stamp(record.meta.as_of);
-    text += record.meta.deleted ? " erased," : record.has_value ? " value," : " stub,";
+    text += record.meta.deleted       ? " erased,"
+            : record.has_value        ? " value,"
+            : record.large_bytes != 0 ? " large value,"
+                                      : " stub,";
   }
   return text;
 }
@@ -141,6 +144,12 @@ std::string Transcript::describe(const gossip::Received& received) const {
   }
   if (const auto* m = std::get_if<gossip::ReceivedFetched>(&received))
     return "fetched:" + describe(m->records) + ' ' + std::to_string(m->missing.size()) + " missing";
+  if (const auto* m = std::get_if<gossip::PieceAsk>(&received))
+    return "asks for " + key(m->wanted.hash) + " from " + std::to_string(m->offset) + " on";
+  if (const auto* m = std::get_if<gossip::ReceivedPiece>(&received)) {
+    return "piece of " + key(m->wanted.hash) + ", " + std::to_string(m->bytes.size()) + " bytes from " +
+           std::to_string(m->offset) + " on";
+  }
   if (const auto* m = std::get_if<gossip::Audit>(&received)) {
     return std::string{m->again ? "audit again, " : "audit, "} + std::to_string(m->parts.size()) +
            " parts from " + short_stamp(m->range.above) + " to " + short_stamp(m->range.up_to);

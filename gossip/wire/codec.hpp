@@ -33,7 +33,7 @@ struct DecodeRules {
 [[nodiscard]] std::variant<Received, Rejected> decode(std::span<const std::byte> payload,
                                                       const DecodeRules& rules);
 
-/// Whether this payload, if it is a message at all, is one of registers.
+/// Whether this payload, if it is a message at all, is one of registers or of a value.
 [[nodiscard]] bool carries_registers(std::span<const std::byte> payload);
 
 /// Cuts a byte stream into payloads. Serialised by its owner.

@@ -13,11 +13,10 @@ namespace limits = crdt::limits;
 
 namespace {
 
-bool has_value(const crdt::Outgoing& record) { return record.block && !record.meta.deleted; }
-
 std::uint8_t flags(const crdt::Outgoing& record) {
   if (record.meta.deleted) return flag_deleted;
-  return has_value(record) ? flag_value : 0;
+  if (!record.block) return 0;
+  return crdt::is_large(*record.block) ? flag_large : flag_value;
 }
 
 kj::byte* append(kj::byte* to, std::string_view bytes) {
@@ -65,17 +64,20 @@ void fill_content(const std::vector<crdt::Outgoing>& records, const Shape& shape
   auto hashes = to.initHashes(static_cast<unsigned>(shape.count - shape.values));
   Of<std::uint16_t> key_sizes{to.initKeySizes(shape.key_size.entries(shape.values))};
   Of<std::uint32_t> value_sizes{to.initValueSizes(shape.value_size.entries(shape.values))};
+  Of<std::uint32_t> large_sizes{to.initLargeSizes(shape.large_size.entries(shape.large))};
   kj::byte* bytes = to.initBytes(static_cast<unsigned>(shape.bytes)).begin();
   unsigned hash = 0;
   for (const crdt::Outgoing& record : records) {
-    flag.add(flags(record));
-    if (!has_value(record)) {
+    const std::uint8_t flagged = flags(record);
+    flag.add(flagged);
+    if (flagged != flag_value) {
       hashes.set(hash++, static_cast<std::uint64_t>(record.meta.hash));
+      if (flagged == flag_large) large_sizes.add(record.block->value().size());
       continue;
     }
     key_sizes.add(record.block->key().size());
     value_sizes.add(record.block->value().size());
-    bytes = append(append(bytes, record.block->key()), record.block->value());
+    bytes = append(bytes, record.block->content());
   }
 }
 
@@ -90,16 +92,21 @@ void insist(bool holds, const char* what) {
 Shape::Shape(const std::vector<crdt::Outgoing>& records) : count{records.size()} {
   insist(count <= limits::records_per_frame_max, "too many records");
   for (const crdt::Outgoing& record : records) {
-    flag.see(flags(record));
+    const std::uint8_t flagged = flags(record);
+    flag.see(flagged);
     ttl.see(record.meta.ttl_ms);
     as_ofs += record.meta.as_of != record.meta.stamp.hlc;
     if (origins.empty() || origins.back() != record.meta.stamp.origin)
       origins.push_back(record.meta.stamp.origin);
-    if (!has_value(record)) continue;
+    if (flagged == flag_large) {
+      ++large;
+      large_size.see(record.block->value().size());
+    }
+    if (flagged != flag_value) continue;
     ++values;
     key_size.see(record.block->key().size());
     value_size.see(record.block->value().size());
-    bytes += record.block->key().size() + record.block->value().size();
+    bytes += record.block->content().size();
   }
   std::sort(origins.begin(), origins.end());
   origins.erase(std::unique(origins.begin(), origins.end()), origins.end());
@@ -111,7 +118,8 @@ std::size_t Shape::message_words() const {
          list_words<std::uint64_t>(origins.size()) + list_words<std::uint16_t>(one_origin() ? 0 : count) +
          list_words<std::uint16_t>(as_ofs) + list_words<std::uint64_t>(as_ofs) +
          list_words<std::uint64_t>(count - values) + list_words<std::uint16_t>(key_size.entries(values)) +
-         list_words<std::uint32_t>(value_size.entries(values)) + words(bytes);
+         list_words<std::uint32_t>(value_size.entries(values)) +
+         list_words<std::uint32_t>(large_size.entries(large)) + words(bytes);
 }
 
 void fill(const std::vector<crdt::Outgoing>& records, const Shape& shape, schema::Records::Builder to) {

@@ -75,6 +75,7 @@ struct Shape {
 
   std::size_t count = 0;
   std::size_t values = 0;
+  std::size_t large = 0;  // values that travel apart
   std::size_t bytes = 0;
   std::size_t as_ofs = 0;       // of records that compete as of another time than their stamp
   std::vector<Origin> origins;  // ascending
@@ -82,6 +83,7 @@ struct Shape {
   Constant<std::uint32_t> ttl;
   Constant<std::size_t> key_size;
   Constant<std::size_t> value_size;
+  Constant<std::size_t> large_size;
 };
 
 void fill(const std::vector<crdt::Outgoing>& records, const Shape& shape, schema::Records::Builder to);

@@ -208,16 +208,27 @@ void read_times(schema::Records::Reader from, capnp::List<std::uint64_t>::Reader
   }
 }
 
-/// Reads the flags; returns how many records have a value.
+bool is_large(std::uint32_t value_bytes) {
+  return value_bytes > limits::whole_value_bytes_max && value_bytes <= limits::value_bytes_max;
+}
+
+/// Reads the flags; returns how many records have a value in here.
 std::size_t read_flags(schema::Records::Reader from, Incomings& to) {
   Column<std::uint8_t> flags{from.getFlags(), to.size()};
   std::size_t values = 0;
+  std::vector<crdt::Incoming*> large;
   for (crdt::Incoming& record : to) {
     const std::uint8_t flag = flags.take();
-    require(flag == 0 || flag == flag_deleted || flag == flag_value, "unknown flags");
+    require(flag == 0 || flag == flag_deleted || flag == flag_value || flag == flag_large, "unknown flags");
     record.meta.deleted = flag == flag_deleted;
     record.has_value = flag == flag_value;
     values += record.has_value;
+    if (flag == flag_large) large.push_back(&record);
+  }
+  Column<std::uint32_t> large_sizes{from.getLargeSizes(), large.size()};
+  for (crdt::Incoming* record : large) {
+    record->large_bytes = large_sizes.take();
+    require(is_large(record->large_bytes), "a size out of bounds");
   }
   return values;
 }
@@ -240,7 +251,7 @@ void read_content(schema::Records::Reader from, const DecodeRules& rules, Incomi
   for (crdt::Incoming& record : to) {
     if (record.has_value) {
       record.key = cut(key_sizes.take(), limits::key_bytes_max);
-      record.value = cut(value_sizes.take(), limits::value_bytes_max);
+      record.value = cut(value_sizes.take(), limits::whole_value_bytes_max);
       record.meta.hash = crdt::hash_key(record.key, rules.hash_seed);
     } else {
       record.meta.hash = crdt::KeyHash{hashes[hash++]};
@@ -282,7 +293,32 @@ ReceivedFetched decode_one(schema::Fetched::Reader from, const DecodeRules& rule
   for (const std::uint64_t hash : missing) to.missing.push_back(crdt::KeyHash{hash});
   to.records = decode_one(from.getRecords(), rules).records;
   for (const crdt::Incoming& record : to.records)
-    require(record.has_value || to.whole, "a value that is none");
+    require(record.has_value || record.large_bytes != 0 || to.whole, "a value that is none");
+  return to;
+}
+
+Wanted wanted(const auto& from) {
+  return {crdt::KeyHash{from.getHash()}, {Hlc{from.getAsOf()}, origin(from.getOrigin())}};
+}
+
+PieceAsk decode_one(schema::PieceAsk::Reader from) {
+  return {.wanted = wanted(from), .offset = from.getOffset(), .begins = from.getBegins()};
+}
+
+ReceivedPiece decode_one(schema::Piece::Reader from) {
+  const auto bytes = from.getBytes();
+  ReceivedPiece to{.wanted = wanted(from),
+                   .offset = from.getOffset(),
+                   .content_hash = from.getContentHash(),
+                   .key_bytes = from.getKeySize(),
+                   .value_bytes = from.getValueSize(),
+                   .bytes = {reinterpret_cast<const char*>(bytes.begin()), bytes.size()}};
+  if (to.bytes.empty()) return to;
+  const std::size_t content = std::size_t{to.key_bytes} + to.value_bytes;
+  require(to.key_bytes <= limits::key_bytes_max && is_large(to.value_bytes), "a size out of bounds");
+  require(to.offset < content, "a piece of nothing");
+  require(to.bytes.size() == std::min(content - to.offset, limits::piece_bytes_max),
+          "a piece of another size");
   return to;
 }
 
@@ -323,7 +359,8 @@ ReceivedVersions decode_one(schema::Versions::Reader from, const DecodeRules& ru
   ReceivedVersions to{.range = range(from.getRange()), .answer = from.getAnswer()};
   to.parts = parts(from.getParts(), to.range);
   to.records = decode_one(from.getRecords(), rules).records;
-  for (const crdt::Incoming& record : to.records) require(!record.has_value, "a value where none belongs");
+  for (const crdt::Incoming& record : to.records)
+    require(!record.has_value && record.large_bytes == 0, "a value where none belongs");
   return to;
 }
 
@@ -351,6 +388,10 @@ Received decode_root(schema::Message::Reader root, const DecodeRules& rules) {
       return decode_one(root.getAudit());
     case schema::Message::VERSIONS:
       return decode_one(root.getVersions(), rules);
+    case schema::Message::PIECE_ASK:
+      return decode_one(root.getPieceAsk());
+    case schema::Message::PIECE:
+      return decode_one(root.getPiece());
   }
   throw Malformed{"unknown message"};  // a newer node's
 }
@@ -395,7 +436,8 @@ bool carries_registers(std::span<const std::byte> payload) {
     if (is_packed(payload)) return false;
     capnp::FlatArrayMessageReader reader{one_segment(payload)};
     const auto which = reader.getRoot<schema::Message>().which();
-    return which == schema::Message::RECORDS || which == schema::Message::FETCHED;
+    return which == schema::Message::RECORDS || which == schema::Message::FETCHED ||
+           which == schema::Message::PIECE;
   } catch (const Malformed&) {
     return false;
   } catch (const kj::Exception&) {

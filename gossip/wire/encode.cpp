@@ -300,6 +300,37 @@ Frame encode_one(const Fetched& fetched) {
   });
 }
 
+void fill_wanted(const Wanted& from, auto to) {
+  to.setHash(static_cast<std::uint64_t>(from.hash));
+  to.setAsOf(from.version.as_of.raw);
+  to.setOrigin(to_wire(from.version.origin));
+}
+
+Frame encode_one(const PieceAsk& ask) {
+  return build_packed(capnp::sizeInWords<schema::PieceAsk>(), [&](schema::Message::Builder root) {
+    auto to = root.initPieceAsk();
+    fill_wanted(ask.wanted, to);
+    to.setOffset(ask.offset);
+    to.setBegins(ask.begins);
+  });
+}
+
+Frame encode_one(const Piece& piece) {
+  std::string_view bytes;
+  if (piece.block) bytes = piece.block->content().substr(piece.offset, limits::piece_bytes_max);
+  const std::size_t size = capnp::sizeInWords<schema::Piece>() + words(bytes.size());
+  return build(size, [&](schema::Message::Builder root) {
+    auto to = root.initPiece();
+    fill_wanted(piece.wanted, to);
+    to.setOffset(piece.offset);
+    if (!piece.block) return;
+    to.setValueSize(static_cast<std::uint32_t>(piece.block->value().size()));
+    to.setKeySize(static_cast<std::uint16_t>(piece.block->key().size()));
+    to.setContentHash(piece.content_hash);
+    std::memcpy(to.initBytes(static_cast<unsigned>(bytes.size())).begin(), bytes.data(), bytes.size());
+  });
+}
+
 Frame encode_one(const Audit& audit) {
   const auto count = static_cast<unsigned>(audit.parts.size());
   const std::size_t size = capnp::sizeInWords<schema::Audit>() + capnp::sizeInWords<schema::AuditRange>() +

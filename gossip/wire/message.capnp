@@ -21,6 +21,8 @@ struct Message {
     fetched @8 :Fetched;
     audit @9 :Audit;
     versions @10 :Versions;
+    pieceAsk @11 :PieceAsk;
+    piece @12 :Piece;
   }
 }
 
@@ -114,7 +116,7 @@ struct Records {
   stamps @2 :List(UInt64);
 
   flags @3 :List(UInt8);
-  # Constant. 1: deleted; 2: has a value. Never both; neither is a stub.
+  # Constant. 1: deleted; 2: has a value; 4: has one that travels apart. Never two of them; none is a stub.
 
   ttlsMs @4 :List(UInt32);
   # Constant. A record lives from its as-of on.
@@ -143,6 +145,9 @@ struct Records {
 
   bytes @12 :Data;
   # Key, value, key, value, … of the records with a value.
+
+  largeSizes @13 :List(UInt32);
+  # Constant. Of the values that travel apart, in the order of their records: more than 256 KiB each.
 }
 
 struct Close {
@@ -182,6 +187,29 @@ struct Fetched {
   missing @0 :List(UInt64);
   records @1 :Records;  # Of no stream. Each with a value, unless they are whole.
   whole @2 :Bool;
+}
+
+struct PieceAsk {
+  # Asks for the next piece of a value that travels apart.
+
+  hash @0 :UInt64;
+  asOf @1 :UInt64;
+  origin @2 :UInt64;    # Never 0.
+  offset @3 :UInt32;    # In its content: the key, and the value right behind it.
+  begins @4 :Bool;      # The answer is to tell the hash of the content.
+}
+
+struct Piece {
+  # 64 KiB of a content, or what is left of it from the offset on.
+
+  hash @0 :UInt64;
+  asOf @1 :UInt64;
+  origin @2 :UInt64;    # Never 0.
+  offset @3 :UInt32;
+  valueSize @4 :UInt32;
+  keySize @5 :UInt16;
+  contentHash @6 :UInt64;  # XXH3; 0: it was not asked for.
+  bytes @7 :Data;       # Empty: that version is not held any more. The sizes are 0, then.
 }
 
 struct AuditRange {

@@ -149,6 +149,31 @@ struct Fetch {
   bool whole = false;  ///< The registers, with or without a value: an audit found that none of them is known.
 };
 
+/// Asks for the next piece of a value that travels apart. Answered by a Piece.
+struct PieceAsk {
+  Wanted wanted;
+  std::uint32_t offset = 0;  ///< In its content: the key, and the value right behind it.
+  bool begins = false;  ///< The first that is asked of this peer: the answer tells the hash of the content.
+};
+
+/// A piece of a key and its value. No part of any stream.
+struct Piece {
+  Wanted wanted;
+  std::uint32_t offset = 0;
+  std::uint64_t content_hash = 0;  ///< 0: it was not asked for.
+  crdt::BlockRef block;            ///< Of which the piece is sent; none: that version is not held any more.
+};
+
+/// The same as it arrives: the view points into the frame.
+struct ReceivedPiece {
+  Wanted wanted;
+  std::uint32_t offset = 0;
+  std::uint64_t content_hash = 0;
+  std::uint32_t key_bytes = 0;
+  std::uint32_t value_bytes = 0;
+  std::string_view bytes;  ///< Empty: that version is not held any more.
+};
+
 /// Values that were asked for, and those that cannot be given. No part of any stream.
 struct Fetched {
   std::vector<crdt::KeyHash> missing;
@@ -188,9 +213,9 @@ struct ReceivedVersions {
   std::vector<crdt::Incoming> records;
 };
 
-using Message =
-    std::variant<Hello, Goodbye, Members, Digest, Records, Close, Refused, Fetch, Fetched, Audit, Versions>;
+using Message = std::variant<Hello, Goodbye, Members, Digest, Records, Close, Refused, Fetch, Fetched, Audit,
+                             Versions, PieceAsk, Piece>;
 using Received = std::variant<Hello, Goodbye, Members, Digest, ReceivedRecords, Close, Refused, Fetch,
-                              ReceivedFetched, Audit, ReceivedVersions>;
+                              ReceivedFetched, Audit, ReceivedVersions, PieceAsk, ReceivedPiece>;
 
 }  // namespace geolru::gossip

@@ -54,6 +54,21 @@ TEST_CASE("admission: where all is read, what arrives is known by name and can b
   REQUIRE(store.stats().turned_away == 2);
 }
 
+TEST_CASE("admission: a value that comes after its register displaces nothing that is read, either",
+          "[store]") {
+  Store store{{.capacity_entries = 3, .shards = 1}, self};
+  set_and_read(store, "mine", 3);
+  const Write write = put_of("r", "v", hlc(1), east);
+  deliver(store, stub_of(write), at(1));
+  REQUIRE(store.awaits(store.hash("r"), {hlc(1), east}, at(1)));
+  REQUIRE(store.revive(write.incoming(), {}, at(1), Revival::arrived) == Applied::stored);
+  REQUIRE(store.stats().turned_away == 1);
+  for (int i = 0; i < 3; ++i) REQUIRE(store.ttl("mine" + std::to_string(i), at(1)));
+  // It had its time, and is not waited for again.
+  REQUIRE_FALSE(store.awaits(store.hash("r"), {hlc(1), east}, at(1)));
+  REQUIRE(store.wanted(store.hash("r"), at(1)));
+}
+
 TEST_CASE("admission: a key that is read here gets its new values", "[store]") {
   Store store{{.capacity_bytes = 1 << 20, .shards = 1}, self};
   set_and_read(store, "mine", 9, 100'000);

@@ -260,6 +260,8 @@ TEST_CASE("resync: live values up to the danger become stubs unless confirmed li
   const Write by_stub = put_of("by stub", "v", hlc(1), east);
   deliver(store, confirmed, at(10));
   deliver(store, by_stub, at(10));
+  const Write by_mark = put_of("by mark", "its value travels apart", hlc(1), east);
+  deliver(store, by_mark, at(10));
   deliver(store, put_of("unconfirmed", "v", hlc(2), east), at(10));
   deliver(store, put_of("newer", "v", hlc(3), east), at(10));
   deliver(store, confirmed, at(10), {.confirms = true});  // in a resync before this one
@@ -267,12 +269,16 @@ TEST_CASE("resync: live values up to the danger become stubs unless confirmed li
   store.begin_confirming();
   REQUIRE(deliver(store, confirmed, at(10), {.confirms = true}) == Applied::unchanged);
   deliver(store, stub_of(by_stub), at(10), {.confirms = true});
+  Write mark = stub_of(by_mark);
+  mark.large_bytes = 300'000;
+  deliver(store, mark, at(10), {.confirms = true});
   deliver(store, put_of("received", "v", hlc(2), west), at(10), {.confirms = true});
   deliver(store, put_of("overwritten", "v", hlc(1), east), at(10), {.confirms = true});
   deliver(store, put_of("overwritten", "w", hlc(2), west), at(10));
   deliver(store, put_of("unconfirmed", "older", hlc(1), west), at(10), {.confirms = true});
   store.drop_unconfirmed(hlc(2));
   REQUIRE(value_at(store, "confirmed", at(10)));
+  REQUIRE(value_at(store, "by mark", at(10)));
   REQUIRE(value_at(store, "received", at(10)));
   REQUIRE(value_at(store, "newer", at(10)));
   REQUIRE_FALSE(value_at(store, "by stub", at(10)));

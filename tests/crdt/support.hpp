@@ -40,9 +40,10 @@ struct Write {
   Meta meta;
   std::optional<std::string> value;
   std::string key;
+  std::uint32_t large_bytes = 0;
 
   [[nodiscard]] Incoming incoming() const {
-    return {meta, value.has_value(), key, value ? *value : std::string_view{}};
+    return {meta, value.has_value(), key, value ? *value : std::string_view{}, large_bytes};
   }
 };
 

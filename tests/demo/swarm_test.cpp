@@ -100,6 +100,39 @@ TEST_CASE("window: a peer that reads nothing costs a bounded queue, and writers 
   REQUIRE(cluster.agrees_within(30s));
 }
 
+TEST_CASE(
+    "large values: over a slow link small keys come within a second, and the value all the same, also if the "
+    "link "
+    "is lost",
+    "[sim]") {
+  Faults faults = Faults::none(9);
+  faults.nodes = faults.regions = 2;
+  faults.capacity_bytes = std::size_t{32} << 20;
+  faults.bytes_per_s = 600'000;
+  faults.fetches = false;
+  Cluster cluster{faults};
+  World& world = cluster.world();
+  const auto run = [&world](Us time) { world.events().run_until(world.now() + time); };
+  run(5s);
+  constexpr std::size_t bytes = 8'000'000;
+  const auto before = world.network().traffic()[{0, 1}].bytes;
+  world.set(0, "large", faults.max_ttl, bytes);
+  int seconds = 0;
+  for (; seconds < 40 && !world.get(1, "large"); ++seconds) {
+    const std::string key = "small" + std::to_string(seconds);
+    world.set(0, key, faults.max_ttl);
+    run(1s);
+    const bool is_cut = seconds % 6 == 5;
+    if (!is_cut) REQUIRE(world.get(1, key));
+    if (is_cut) {
+      world.network().reset_one(0);
+      run(3s);
+    }
+  }
+  REQUIRE(world.get(1, "large"));
+  REQUIRE(world.network().traffic()[{0, 1}].bytes - before < bytes * 11 / 10);
+}
+
 TEST_CASE("shrink: a failing run gets smaller and fails in the same way", "[sim]") {
   Faults faults = Faults::swarm(4);
   faults.records_lost = 200;

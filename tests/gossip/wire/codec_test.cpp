@@ -98,8 +98,13 @@ TEST_CASE("codec: the largest messages fit", "[wire]") {
   Records large;
   large.records.push_back(samples::value({samples::hlc(1), origin(1)},
                                          std::string(limits::key_bytes_max, 'k'),
-                                         std::string(limits::value_bytes_max, 'v')));
-  CHECK((round_trip(large) == text(large)));  // not expanded: 8 MiB
+                                         std::string(limits::whole_value_bytes_max, 'v')));
+  CHECK((round_trip(large) == text(large)));  // not expanded: it is long
+  const Piece last = samples::piece(limits::key_bytes_max, limits::value_bytes_max,
+                                    static_cast<std::uint32_t>(limits::value_bytes_max));
+  CHECK((round_trip(last) == text(last)));
+  const Piece first = samples::piece(7, 300'000, 0);
+  CHECK((round_trip(first) == text(first)));
 
   Digest digest;
   Close close;
@@ -180,10 +185,10 @@ TEST_CASE("codec: the bytes on the wire are those of protocol version 4", "[wire
   Records records = samples::mixed_records();
   records.records.resize(4);
   CHECK(hex(encode(records)) ==
-        "100100002a465a140000000021000000000000000100010004000000000000000000000001000b000400000001000000"
-        "29000000250000005100000022000000310000000c000000390000001d0000004100000023000000290000000b000000"
-        "290000000d0000003d0000001500000041000000130000004100000014000000410000006200000009000068e5cf8b01"
-        "08000068e5cf8b0109000068e5cf8b0107000068e5cf8b01c027090000000000020000000000000002000068e5cf8b01"
-        "0a0000000000000014000000000000001e0000000000000002000000010000000200020100000000edfe000000000000"
-        "00000000000000000500000000000000070000000000000061206b6579612076616c756500000000");
+        "180100009a2abe930000000022000000000000000100010004000000000000000000000001000c000400000001000000"
+        "2d000000250000005500000022000000350000000c0000003d0000001d00000045000000230000002d0000000b000000"
+        "2d0000000d00000041000000150000004500000013000000450000001400000045000000620000004100000004000000"
+        "09000068e5cf8b0108000068e5cf8b0109000068e5cf8b0107000068e5cf8b01c0270900000000000200000000000000"
+        "02000068e5cf8b010a0000000000000014000000000000001e0000000000000002000000010000000200020100000000"
+        "edfe00000000000000000000000000000500000000000000070000000000000061206b6579612076616c756500000000");
 }

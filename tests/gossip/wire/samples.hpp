@@ -83,6 +83,24 @@ inline Records mixed_records() {
   return records;
 }
 
+/// Values of two sizes that travel apart, beside one that does not.
+inline Records large_records() {
+  Records records{.stream = 5};
+  for (const std::size_t extra : {std::size_t{1}, std::size_t{0}, std::size_t{77}}) {
+    const std::string bytes(extra == 0 ? 3 : crdt::limits::whole_value_bytes_max + extra, 'v');
+    records.records.push_back(value({hlc(extra), origin(2)}, "key" + std::to_string(extra), bytes));
+  }
+  return records;
+}
+
+inline Piece piece(std::size_t key_bytes, std::size_t value_bytes, std::uint32_t offset) {
+  return {
+      .wanted = {crdt::KeyHash{9}, {hlc(9), origin(9)}},
+      .offset = offset,
+      .content_hash = 0x1234,
+      .block = crdt::BlockRef{crdt::Block::make(std::string(key_bytes, 'k'), std::string(value_bytes, 'v'))}};
+}
+
 inline std::vector<Message> all() {
   const auto member = [](std::uint64_t n, bool left, std::string at) {
     return Member{origin(n),    hlc(n), std::chrono::minutes{5}, left, "eu", "node " + std::to_string(n),
@@ -108,6 +126,11 @@ inline std::vector<Message> all() {
           plain_records(5),
           plain_records(1),
           mixed_records(),
+          large_records(),
+          PieceAsk{.wanted = {crdt::KeyHash{8}, {hlc(8), origin(8)}}, .offset = 65'536, .begins = true},
+          PieceAsk{.wanted = {crdt::KeyHash{8}, {hlc(8), origin(8)}}},
+          piece(7, 262'145, 262'144),  // the last, of 8 bytes
+          Piece{.wanted = {crdt::KeyHash{8}, {hlc(8), origin(8)}}, .offset = 3},
           Records{},
           Close{.stream = 8,
                 .complete = true,
@@ -145,6 +168,8 @@ inline std::vector<crdt::Outgoing> resend(const std::vector<crdt::Incoming>& rec
   for (const crdt::Incoming& record : received) {
     crdt::BlockRef block;
     if (record.has_value) block = crdt::BlockRef{crdt::Block::make(record.key, record.value)};
+    if (record.large_bytes != 0)
+      block = crdt::BlockRef{crdt::Block::make({}, std::string(record.large_bytes, 'v'))};
     records.push_back({record.meta, std::move(block)});
   }
   return records;
@@ -165,6 +190,16 @@ inline Message resend(const Received& received) {
                           .parts = message.parts,
                           .answer = message.answer,
                           .records = resend(message.records)};
+        } else if constexpr (std::is_same_v<std::decay_t<decltype(message)>, ReceivedPiece>) {
+          Piece piece{
+              .wanted = message.wanted, .offset = message.offset, .content_hash = message.content_hash};
+          if (message.bytes.empty()) return piece;
+          std::string content(std::size_t{message.key_bytes} + message.value_bytes, '.');
+          content.replace(message.offset, message.bytes.size(), message.bytes);
+          const std::string_view view = content;
+          piece.block = crdt::BlockRef{
+              crdt::Block::make(view.substr(0, message.key_bytes), view.substr(message.key_bytes))};
+          return piece;
         } else {
           return message;
         }
@@ -219,7 +254,12 @@ class Text {
     for (const auto& [meta, block] : records) {
       line(static_cast<std::uint64_t>(meta.hash), meta.stamp.hlc.raw, n(meta.stamp.origin), meta.as_of.raw,
            meta.ttl_ms, meta.deleted);
-      if (block) line(block->key().size(), block->value().size(), block->key(), '|', block->value());
+      if (!block) continue;
+      if (crdt::is_large(*block)) {
+        line("large", block->value().size());  // which alone is sent
+      } else {
+        line(block->key().size(), block->value().size(), block->key(), '|', block->value());
+      }
     }
   }
   void add(const Close& m) {
@@ -238,6 +278,20 @@ class Text {
     line("fetched", m.whole);
     for (const crdt::KeyHash hash : m.missing) line(static_cast<std::uint64_t>(hash));
     add(m.records);
+  }
+  void add(const Wanted& wanted) {
+    line(static_cast<std::uint64_t>(wanted.hash), wanted.version.as_of.raw, n(wanted.version.origin));
+  }
+  void add(const PieceAsk& m) {
+    line("piece ask", m.offset, m.begins);
+    add(m.wanted);
+  }
+  void add(const Piece& m) {
+    line("piece", m.offset);
+    add(m.wanted);
+    if (!m.block) return;
+    line(m.content_hash, m.block->key().size(), m.block->value().size());
+    line(m.block->content().substr(m.offset, crdt::limits::piece_bytes_max));
   }
   void add(const crdt::AuditRange& range, const crdt::Parts& parts) {
     line(range.above.raw, range.up_to.raw, range.slice_bits, range.slice, range.part_bits);
