@@ -74,10 +74,23 @@ inline constexpr std::size_t audit_part_slots_target = 64;
 inline constexpr std::size_t refusals_max = 64;
 
 // Links.
-/// Bytes handed to the transport and not yet taken by the network, per link.
+/// Bytes handed to the transport and not yet taken by the network, per link: with so many nothing more is given to it,
+/// answers included.
 inline constexpr std::size_t link_window_bytes = 1024 * 1024;
 /// Records that wait for a peer's clock to come to them, with their values, per link. A frame more may come on top.
 inline constexpr std::size_t held_back_bytes_max = 1024 * 1024;
+/// What a link holds at most: its window, and the message that went beyond it.
+inline constexpr std::size_t link_unsent_bytes_max = 2 * link_window_bytes;
+/// The same of all links together. While they hold much, each gets no more than a share of what is left (Choudhury and
+/// Hahne 1998), so that there is always some left for others; digests and closes go out all the same, up to
+/// `link_control_bytes` on each.
+inline constexpr std::size_t links_unsent_bytes_max = 64 * 1024 * 1024;
+inline constexpr std::size_t links_unsent_share = 16;
+inline constexpr std::size_t link_control_bytes = 16 * 1024;
+/// Members in one message; more go in several.
+inline constexpr std::size_t members_per_frame = 512;
+/// Messages of one pumping that are kept for links which are where others were.
+inline constexpr std::size_t shared_steps_max = 64;
 inline constexpr std::size_t links_max = 2048;
 inline constexpr std::size_t accepted_unspoken_max = 256;
 inline constexpr std::size_t addresses_per_seed_max = 64;
@@ -86,6 +99,9 @@ inline constexpr std::size_t strangers_max = 16;
 
 static_assert(frame_bytes_max > value_bytes_max + key_bytes_max + records_frame_bytes_target);
 static_assert(name_bytes_max * 3 + address_bytes_max < hello_frame_bytes_max);
+static_assert(digest_rows_max * 16 <= link_window_bytes, "rows of an origin and a stamp");
+static_assert(members_per_frame * (3 * name_bytes_max + address_bytes_max) <= link_window_bytes);
+static_assert(records_frame_bytes_target + whole_value_bytes_max + key_bytes_max <= link_window_bytes);
 static_assert(pieces_asked_max * piece_bytes_max <= link_window_bytes);
 static_assert(fetches_max <= records_per_frame_max, "all of them fit one message");
 static_assert(shards_max <= 64, "dirty shards are bits of one word");

@@ -106,6 +106,7 @@ struct RingCursor {
   std::vector<std::uint64_t> next;
   std::vector<std::uint64_t> end;
   [[nodiscard]] bool finished(std::size_t shard) const { return next[shard] == end[shard]; }
+  friend bool operator==(const RingCursor&, const RingCursor&) = default;
 };
 
 /// Which change events a link wants.

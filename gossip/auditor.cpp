@@ -84,7 +84,7 @@ void Engine::State::send_audit(Link& link, const crdt::AuditRange& range, crdt::
 }
 
 void Engine::State::on_audit(Now now, Link& link, const Audit& audit) {
-  if (silent || link.unsent >= limits::link_window_bytes) return;
+  if (silent || !has_room(link, Say::data)) return;
   // Two that audit each other at the same time look again at the same time, too.
   const bool is_awaited = audit.again && std::exchange(link.second_look_due, false);
   if (!is_awaited && now.steady < link.next_audit_taken) return;
@@ -128,7 +128,7 @@ void Engine::State::send_versions(Link& link, const crdt::AuditRange& range, con
 }
 
 void Engine::State::on_versions(Now now, Link& link, const ReceivedVersions& versions) {
-  if (silent || link.unsent >= limits::link_window_bytes) return;
+  if (silent || !has_room(link, Say::data)) return;
   if (versions.answer && std::exchange(link.versions_due, false))
     send_versions(link, versions.range, versions.parts, false);
   Fetch fetch{.whole = true};

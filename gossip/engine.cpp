@@ -110,11 +110,8 @@ void Engine::garbled(Now now, LinkId from, const std::string& reason) {
 void Engine::sent(Now now, LinkId link, std::size_t bytes) {
   Link* found = state_->find(link);
   if (found == nullptr) return;
-  const bool was_full = found->unsent >= limits::link_window_bytes;
-  found->unsent -= std::min(found->unsent, bytes);
   found->taken_at = now.steady;
-  if (!found->pieces_owed.empty()) state_->give_pieces(now, *found);
-  if (was_full) state_->pump(now, *found);  // nothing else makes a stream stop
+  state_->on_sent(now, *found, bytes);
 }
 
 void Engine::starved(Now now, const std::string& problem) {
@@ -340,15 +337,6 @@ void Engine::State::forget_addresses() {
   dialer.keep_only(addresses);
 }
 
-void Engine::State::send(Link& link, const Message& message) {
-  Frame frame = encode(message);
-  link.unsent += frame->size();
-  link.bytes_out += frame->size();
-  stats.bytes_out += frame->size();
-  ++stats.frames_out;
-  outputs.emplace_back(Send{link.id, std::move(frame)});
-}
-
 void Engine::State::hang_up(Now now, LinkId id, const std::string& reason, bool refused) {
   Link* link = find(id);
   if (link == nullptr) return;
@@ -374,6 +362,7 @@ void Engine::State::forget_link(Now now, LinkId id, bool refused) {
   abandon_walk(*link);
   forget_asks(id);
   forget_source(*link);
+  unsent -= link->unsent;
   doubts.erase(id);
   if (resync && resync->with == id) abandon_resync();
   dialer.ended(now.steady, id, refused);

@@ -82,6 +82,7 @@ struct MemberView {
 /// Counters only ever rise.
 struct EngineStats {
   std::uint64_t frames_in = 0, frames_out = 0, bytes_in = 0, bytes_out = 0;
+  std::uint64_t encodings = 0;  ///< Messages that were encoded: of `frames_out`, many may be one.
   std::uint64_t records_in = 0, records_out = 0;  ///< Registers, values or not.
   std::uint64_t values_in = 0, values_out = 0;    ///< Of these, with a value.
   std::uint64_t records_stored = 0, records_unchanged = 0, records_stubbed = 0, records_forgettable = 0;

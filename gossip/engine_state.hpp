@@ -1,10 +1,11 @@
 // gossip/engine_state.hpp – the inside of the engine, shared by its sources. Serialised by the engine's owner.
-// engine.cpp drives links and timers, handshake.cpp lets peers in, sender.cpp streams out, receiver.cpp takes
+// engine.cpp drives links and timers, window.cpp bounds what links hold, handshake.cpp lets peers in, sender.cpp streams out, receiver.cpp takes
 // in, topology.cpp decides who streams to whom, skew_watch.cpp judges this clock, fetcher.cpp gets values from peers that
 // hold them, transfers.cpp gets large ones in pieces, auditor.cpp compares what is held, logging.cpp tells of it all,
 // views.cpp answers questions.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "gossip/dialer.hpp"
@@ -75,10 +76,18 @@ struct Engine::State {
   void check_timeouts(Now now);
   void gossip(Now now);
   void forget_addresses();
+
+  // -- window.cpp ------------------------------------------------------------------------------------
   void send(Link& link, const Message& message);
-  [[nodiscard]] static bool is_full(const Link& link) {
-    return link.unsent >= crdt::limits::link_window_bytes;
-  }
+  void send(Link& link, Frame frame);
+  [[nodiscard]] Frame encode_once(const Message& message);
+  /// Data may use up all room; what is said of data, like digests and closes, goes on in little.
+  enum class Say : std::uint8_t { data, control };
+  [[nodiscard]] bool has_room(Link& link, Say what);
+  void on_sent(Now now, Link& link, std::size_t bytes);
+  void go_on(Now now, Link& link);
+  void pay_owed(Now now, Link& link);
+  void owe(Link& link, Ask ask);
   void hang_up(Now now, LinkId id, const std::string& reason, bool refused = false);
   void close_link(Now now, LinkId id, bool refused);
   void forget_link(Now now, LinkId id, bool refused);
@@ -125,6 +134,7 @@ struct Engine::State {
   void write_self(Now now, bool left);
   void announce(const Member& own);
   void spread_news();
+  void tell_news(const Members& members, const std::function<bool(const Link&)>& wants);
   void learn_targets(Now now, const Member& member);
 
   // -- topology.cpp ----------------------------------------------------------------------------------
@@ -167,9 +177,14 @@ struct Engine::State {
   void pump_walk(Now now, Link& link);
   void finish_walk(Now now, Link& link);
   void pump_live(Now now, Link& link);
+  struct Step;
   [[nodiscard]] bool drain_pass(Now now, Link& link);
+  [[nodiscard]] Step drain_step(Link& link, crdt::Changes which);
+  [[nodiscard]] const Step* find_step(const Link& link, crdt::Changes which, std::size_t& next) const;
+  void send_step(Now now, Link& link, const Step& step);
   [[nodiscard]] bool begin_pass(Link& link);
   [[nodiscard]] static std::uint64_t values_in(std::span<const crdt::Outgoing> records);
+  [[nodiscard]] static bool has_large(std::span<const crdt::Outgoing> records);
   void send_records(Now now, Link& link, std::vector<crdt::Outgoing>& records, bool resync);
   [[nodiscard]] std::optional<Hlc> admitted_by(Now now, const Link& link) const;
   void hold_back(Now now, Link& link, std::vector<crdt::Outgoing>& records);
@@ -195,6 +210,8 @@ struct Engine::State {
   [[nodiscard]] Hlc admissible_now(Now now) const;
   void count_closes(Now now);
   void refuse(Now now, Link& link, std::uint32_t stream, const Stamp& stamp);
+  void send_refused(Link& link, const Refused& refused);
+  void answer_close(Now now, Link& link);
   void refuse_record(Now now, Link& link, std::uint32_t stream, const crdt::Meta& meta);
   [[nodiscard]] bool skips(const Link& link, std::uint32_t stream) const;
   void consider_asking(Now now);
@@ -275,6 +292,8 @@ struct Engine::State {
   std::vector<std::pair<Origin, Link*>>
       established;  // Invariant: those of `links` that are, by origin and age.
   std::deque<Output> outputs;
+  std::size_t unsent = 0;    // Invariant: the sum over all links.
+  std::deque<LinkId> turns;  // who wait for room while all hold much, longest first
   std::set<std::string> cut_regions;
   std::set<Origin> news;             // members that changed since the last round
   std::uint64_t addresses_hash = 0;  // of the membership whose addresses are dialled
@@ -316,6 +335,18 @@ struct Engine::State {
   Stamps floors_cache;
   std::uint64_t floors_cache_revision = ~std::uint64_t{0};
 
+  /// What was drained of the change rings from one place on, for all links that are there.
+  struct Step {
+    crdt::Changes which{};
+    crdt::RingCursor from, to;
+    crdt::Drained drained{};
+    std::vector<crdt::Outgoing> records;
+    Frame frame;  // of the records; null: there are none
+    Hlc newest;   // of their stamps
+  };
+  std::vector<Step> steps;           // of the pumping of all links that is under way
+  std::vector<std::uint64_t> heads;  // when it began
+  bool pumps_all = false;
   std::uint64_t pumped_changes = 0;     // ever made when all links were last pumped
   std::uint64_t changes_found = 0;      // then, since the time before
   bool pump_due = false;                // some have more to say than that

@@ -102,7 +102,7 @@ void Engine::State::forget_asks(LinkId gone) {
 }
 
 void Engine::State::on_fetch(Now now, Link& link, const Fetch& fetch) {
-  if (link.unsent >= limits::link_window_bytes) return;  // a peer that does not read is not answered, either
+  if (!has_room(link, Say::data)) return;  // a peer that does not read is not answered, either
   Fetched answer{.whole = fetch.whole};
   std::size_t bytes = 0;
   const auto flush = [&] {
@@ -114,7 +114,8 @@ void Engine::State::on_fetch(Now now, Link& link, const Fetch& fetch) {
   for (const Wanted& wanted : fetch.wanted) {
     // What a wrong clock wrote goes to nobody; and nobody gets more than a window at once.
     std::optional<crdt::Outgoing> held;
-    if (!silent && link.unsent + bytes < limits::link_window_bytes) held = store.peek(wanted.hash);
+    if (!silent && bytes < limits::link_window_bytes && has_room(link, Say::data))
+      held = store.peek(wanted.hash);
     const bool is_it = held && held->meta.version() == wanted.version;
     const bool is_served = is_it && store.serves(*held, now.wall);
     if (!is_it || !(is_served || fetch.whole)) {

@@ -162,9 +162,18 @@ void Engine::State::send_members(Now now, Link& link) {
   if (link.members_sent_at && now.steady - *link.members_sent_at < options.gossip_interval) return;
   const bool is_long = membership.all().size() > members_short;
   if (is_long && now.steady < next_long_list) return;
+  if (!has_room(link, Say::control)) {
+    link.owed.members = true;
+    return;
+  }
   link.members_sent_at = now.steady;
   if (is_long) next_long_list = now.steady + timing::long_list_wait;
-  send(link, Members{.members = membership.all()});
+  const auto all = membership.all();
+  for (std::span<const Member> rest{all}; !rest.empty();) {
+    const auto some = rest.first(std::min(rest.size(), crdt::limits::members_per_frame));
+    rest = rest.subspan(some.size());
+    send(link, Members{.members = {some.begin(), some.end()}});
+  }
 }
 
 void Engine::State::learn_targets(Now now, const Member& member) {
@@ -184,16 +193,25 @@ void Engine::State::spread_news() {
     if (const Member* member = membership.find(origin)) changed.push_back(*member);
   }
   if (changed.empty()) return;
-  const Message message{Members{.members = std::move(changed), .are_news = true}};
-  for (auto& [id, link] : links) {
-    if (link.is_established() && is_near(link)) send(link, message);
-  }
+  tell_news({.members = std::move(changed), .are_news = true},
+            [](const Link& link) { return is_near(link); });
 }
 
 void Engine::State::announce(const Member& own) {
-  const Message message{Members{.members = {own}, .are_news = true}};
+  tell_news({.members = {own}, .are_news = true}, [](const Link&) { return true; });
+}
+
+/// Encoded once for all. Whoever has no room for them is told of all members when it has.
+void Engine::State::tell_news(const Members& members, const std::function<bool(const Link&)>& wants) {
+  Frame frame;
   for (auto& [id, link] : links) {
-    if (link.is_established()) send(link, message);
+    if (!link.is_established() || !wants(link)) continue;
+    if (!has_room(link, Say::control)) {
+      link.owed.members = true;
+      continue;
+    }
+    if (!frame) frame = encode_once(members);
+    send(link, frame);
   }
 }
 

@@ -15,6 +15,23 @@
 
 namespace geolru::gossip {
 
+/// What a peer is to be told as soon as there is room for it: each once, and as it is then.
+struct Owed {
+  bool close = false;                                                   // how far it is acknowledged
+  bool members = false;                                                 // all of them
+  bool stopped = false, asked = false, report = false, digest = false;  // digests, by what they ask
+  std::optional<Refused> refused;
+  struct CatchUp {
+    Hlc resync_up_to;
+    bool by_anti_entropy = false;
+  };
+  std::optional<CatchUp> catch_up;  // It asked for one.
+
+  [[nodiscard]] bool any() const {
+    return close || members || stopped || asked || report || digest || refused || catch_up;
+  }
+};
+
 struct Link {
   Link(LinkId its_id, Origins& origins) : id{its_id}, peer_closed{origins} {}
   [[nodiscard]] bool is_established() const { return phase == Phase::established; }
@@ -35,7 +52,10 @@ struct Link {
   SteadyMs heard_at{};          // when its last bytes arrived
   SteadyMs taken_at{};          // when the network last took bytes, or had none to take
   std::size_t unsent = 0;       // handed to the transport, not yet taken by the network
-  SteadyMs needed_at{};         // when either streamed to the other
+  bool waits = false;           // for room, to say more
+  bool has_turn = false;        // It is among those who take turns.
+  Owed owed;
+  SteadyMs needed_at{};  // when either streamed to the other
   SteadyMs closed_at{};
   std::uint64_t closed_changes = 0;         // made by the last round that was closed here
   std::optional<SteadyMs> report_asked_at;  // Closes wait for a fresh digest of the peer.
@@ -83,6 +103,7 @@ struct Link {
 
   // Inbound.
   std::uint32_t in_stream = 0;
+  std::uint32_t begun_stream = 0;  // the last of which a digest said that it begins
   std::optional<std::uint32_t> refused_stream;
   struct Promise {
     std::uint32_t stream = 0;

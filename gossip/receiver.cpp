@@ -58,6 +58,7 @@ bool Engine::State::take_rows(Now now, Link& link, const Digest& digest) {
   if (link.told_digest) link.greeted.reset();
   link.peer_closed.learn(digest.closed);
   learn_stamps(link.peer_floors, digest.floors);
+  if (digest.begins != 0) link.begun_stream = digest.begins;
   if (digest.begins != 0) link.promised = Link::Promise{digest.begins, link.peer_closed.sorted()};
   return true;
 }
@@ -114,7 +115,12 @@ void Engine::State::refuse(Now now, Link& link, std::uint32_t stream, const Stam
     log(now, Severity::warning, Topic::stamp_refused, link, "refuse a write of ", stamp.origin, " from ",
         who(link), ": too many nodes have written here to tell one more apart");
   }
-  send(link, Refused{.stream = stream, .stamp = stamp, .wait_ms = static_cast<std::uint32_t>(wait.count())});
+  send_refused(link, {.stream = stream, .stamp = stamp, .wait_ms = static_cast<std::uint32_t>(wait.count())});
+}
+
+void Engine::State::send_refused(Link& link, const Refused& refused) {
+  if (has_room(link, Say::control)) return send(link, refused);
+  link.owed.refused = refused;  // a stream that was refused before has ended
 }
 
 void Engine::State::refuse_record(Now now, Link& link, std::uint32_t stream, const crdt::Meta& meta) {
@@ -166,8 +172,9 @@ crdt::Applied Engine::State::take(const Link& link, const crdt::Incoming& record
 }
 
 void Engine::State::on_records(Now now, Link& link, const ReceivedRecords& received) {
-  if (skips(link, received.stream)) return;
-  link.in_stream = received.stream;
+  const std::uint32_t stream = received.stream != 0 ? received.stream : link.begun_stream;
+  if (skips(link, stream)) return;
+  link.in_stream = stream;
   link.asked_at = now.steady;
   const bool confirms = received.resync && resync && resync->with == link.id;
   // The receiver rule: up to `danger` the sender may hold what this node saw overwritten and forgot.
@@ -189,7 +196,7 @@ void Engine::State::on_records(Now now, Link& link, const ReceivedRecords& recei
                                                       : crdt::Came::relayed;
     const auto admitted = store.clock().admit(stamp.hlc, now.wall);
     if (!admitted) {
-      refuse_record(now, link, received.stream, record.meta);
+      refuse_record(now, link, stream, record.meta);
       return;
     }
     rules.came = came;
@@ -216,7 +223,7 @@ void Engine::State::on_records(Now now, Link& link, const ReceivedRecords& recei
       case crdt::Applied::outdated:
         break;  // not left by the loop above
       case crdt::Applied::refused:
-        refuse_record(now, link, received.stream, record.meta);
+        refuse_record(now, link, stream, record.meta);
         return;
     }
   }
@@ -295,7 +302,12 @@ void Engine::State::on_close(Now now, Link& link, const Close& close) {
       asking_due = true;
     }
   }
-  if (close.answer) send_close(now, link, Close{});
+  if (close.answer) answer_close(now, link);
+}
+
+void Engine::State::answer_close(Now now, Link& link) {
+  if (has_room(link, Say::control)) return send_close(now, link, Close{});
+  link.owed.close = true;
 }
 
 void Engine::State::consider_asking(Now now) {

@@ -48,6 +48,7 @@ void Engine::State::acknowledge(Now now, Link& link) {
   if (!link.is_established() || (link.in == Link::In::unasked && !silent && !link.peer_silent)) return;
   const bool has_news = knowledge.closed(link.peer.origin) > link.acknowledged;
   if (!has_news && now.steady - link.closed_at < timing::remote_close_idle) return;
+  if (!has_room(link, Say::control)) return;
   link.closed_at = now.steady;
   send_close(now, link, Close{});
 }
@@ -57,9 +58,13 @@ Digest Engine::State::digest_without_rows(const Link& link, Ask ask) const {
 }
 
 /// A digest that is sent for what it says beside its rows, which the peer does not wait for.
-void Engine::State::send_note(Link& link, Ask ask) { send(link, digest_without_rows(link, ask)); }
+void Engine::State::send_note(Link& link, Ask ask) {
+  if (!has_room(link, Say::control)) return owe(link, ask);
+  send(link, digest_without_rows(link, ask));
+}
 
 void Engine::State::send_digest(Now now, Link& link, Ask ask, Hlc resync_up_to, std::uint32_t begins) {
+  if (!has_room(link, Say::control)) return owe(link, ask);
   // A floor of this node's own may be younger than its last close: told without one that covers it, it
   // would cast doubt on all that this node sends.
   close_own(now);
@@ -114,7 +119,13 @@ void Engine::State::stop_stream(Now now, Link& link) {
 
 void Engine::State::start_catch_up(Now now, Link& link, Hlc resync_up_to, bool by_anti_entropy) {
   if (silent) return stop_stream(now, link);
+  link.owed.catch_up.reset();
+  if (!has_room(link, Say::data)) {
+    link.owed.catch_up = {.resync_up_to = resync_up_to, .by_anti_entropy = by_anti_entropy};
+    return;
+  }
   end_stream(link);
+  link.owed.stopped = false;  // the peer is to hear that a stream begins, not after that of its end
   link.resume_at.reset();
   link.relayed_from.clear();  // the walk covers what is here, and the ring what is relayed from now on
   ++link.out_stream;
@@ -150,12 +161,16 @@ void Engine::State::pump(Now now, Link& link) {
 
 void Engine::State::pump_all(Now now) {
   static_cast<void>(store.take_dirty());  // before the pumps look: a write after this asks for a new wake-up
-  std::uint64_t changes = 0;
-  for (std::size_t shard = 0; shard < store.shard_count(); ++shard) changes += store.head(shard);
+  heads.resize(store.shard_count());
+  for (std::size_t shard = 0; shard < heads.size(); ++shard) heads[shard] = store.head(shard);
+  const std::uint64_t changes = std::accumulate(heads.begin(), heads.end(), std::uint64_t{0});
   changes_found = changes - std::exchange(pumped_changes, changes);
   if (changes_found == 0 && !std::exchange(pump_due, false)) return;
   pump_due = false;
+  pumps_all = true;
   for (auto& [id, link] : links) pump(now, link);
+  pumps_all = false;
+  steps.clear();
 }
 
 /// How many of them are more than stubs.
@@ -189,7 +204,7 @@ void Engine::State::hold_back(Now now, Link& link, std::vector<crdt::Outgoing>& 
 void Engine::State::release_held(Now now, Link& link) {
   const auto admitted = admitted_by(now, link);
   std::vector<crdt::Outgoing> records;
-  while (admitted && link.unsent < limits::link_window_bytes) {
+  while (admitted && has_room(link, Say::data)) {
     link.held.take(*admitted, limits::records_frame_bytes_target, records);
     if (records.empty()) break;
     const bool resyncing = link.out == Link::Out::walking ? !link.walk_resync_up_to.is_zero()
@@ -199,6 +214,7 @@ void Engine::State::release_held(Now now, Link& link) {
   if (admitted && !link.held.empty())
     held_due = std::min(held_due, now.steady + std::max(link.held.first().ms() - admitted->ms(), Ms{1}));
   if (!link.pending || !link.held.none_before(link.pending->turn)) return;
+  if (!has_room(link, Say::control)) return;
   Close close = std::move(std::exchange(link.pending, std::nullopt)->close);
   if (close.complete) {
     send_close(now, link, std::move(close));
@@ -210,15 +226,13 @@ void Engine::State::release_held(Now now, Link& link) {
 /// Sends a close, or lets it wait for the records before it that are held back.
 void Engine::State::close_in_turn(Now now, Link& link, Close close) {
   link.pending = Link::Pending{std::move(close), link.held.turn()};
-  release_held(now, link);
-}
+  release_held(now, link);}
 
 void Engine::State::send_records(Now now, Link& link, std::vector<crdt::Outgoing>& records, bool resyncing) {
   hold_back(now, link, records);
   if (records.empty()) return;
   const std::uint64_t values = values_in(records);
-  if (std::ranges::any_of(records, [](const auto& one) { return one.block && crdt::is_large(*one.block); }))
-    link.gives_pieces_until = now.steady + timing::piece_ask_wait;
+  if (has_large(records)) link.gives_pieces_until = now.steady + timing::piece_ask_wait;
   stats.records_out += records.size();
   stats.values_out += values;
   if (link.out == Link::Out::walking && link.walk_by_anti_entropy) stats.values_out_by_anti_entropy += values;
@@ -232,7 +246,7 @@ void Engine::State::pump_walk(Now now, Link& link) {
   const bool resyncing = !link.walk_resync_up_to.is_zero();
   std::vector<crdt::Outgoing> records;
   bool done = false;
-  while (!done && link.unsent < limits::link_window_bytes && link.held.has_room()) {
+  while (!done && has_room(link, Say::data) && link.held.has_room()) {
     done = store.walk(link.walk, limits::records_frame_bytes_target, now.wall, records);
     send_records(now, link, records, resyncing);
   }
@@ -271,7 +285,8 @@ bool Engine::State::begin_pass(Link& link) {
   const bool closes = link.round_due && !link.pending;
   bool has_news = false;
   for (std::size_t shard = 0; shard < store.shard_count(); ++shard) {
-    const std::uint64_t head = closes ? round.heads[shard] : store.head(shard);
+    // Links that are pumped together go up to the same place, and what is encoded for one is for all of them.
+    const std::uint64_t head = closes ? round.heads[shard] : pumps_all ? heads[shard] : store.head(shard);
     link.cursor.begin[shard] = link.cursor.next[shard];
     link.cursor.end[shard] = std::max(head, link.cursor.next[shard]);
     has_news = has_news || !link.cursor.finished(shard);
@@ -285,27 +300,62 @@ bool Engine::State::begin_pass(Link& link) {
 }
 
 bool Engine::State::drain_pass(Now now, Link& link) {
+  const auto changes = is_near(link) ? crdt::Changes::own_and_relayed : crdt::Changes::own;
+  std::size_t next = 0;
+  for (;;) {
+    if (!has_room(link, Say::data) || !link.held.has_room()) return false;
+    const Step* step = find_step(link, changes, next);
+    std::optional<Step> own;
+    if (step == nullptr) {
+      own = drain_step(link, changes);
+      step = &*own;
+      if (pumps_all && steps.size() < limits::shared_steps_max) step = &steps.emplace_back(*std::move(own));
+    }
+    link.cursor = step->to;
+    send_step(now, link, *step);
+    if (step->drained == crdt::Drained::done) return true;
+    if (step->drained == crdt::Drained::more) continue;
+    stop_stream(now, link);
+    return false;
+  }
+}
+
+/// Links that are alike make the same steps one after another.
+const Engine::State::Step* Engine::State::find_step(const Link& link, crdt::Changes which,
+                                                    std::size_t& next) const {
+  for (; next < steps.size(); ++next) {
+    const Step& step = steps[next];
+    if (step.which == which && step.from == link.cursor) return &steps[next++];
+  }
+  return nullptr;
+}
+
+/// As much as one message takes.
+Engine::State::Step Engine::State::drain_step(Link& link, crdt::Changes which) {
+  Step step{.which = which, .from = link.cursor, .to = link.cursor};
   std::vector<crdt::Outgoing> records;
   std::size_t bytes = limits::records_frame_bytes_target;
-  const auto changes = is_near(link) ? crdt::Changes::own_and_relayed : crdt::Changes::own;
-  for (std::size_t shard = 0; shard < store.shard_count(); ++shard) {
-    while (!link.cursor.finished(shard)) {
-      if (link.unsent >= limits::link_window_bytes || !link.held.has_room()) return false;
-      switch (store.drain(shard, link.cursor, changes, bytes, records)) {
-        case crdt::Drained::lost:
-          stop_stream(now, link);
-          return false;
-        case crdt::Drained::more:
-          send_records(now, link, records, false);
-          bytes = limits::records_frame_bytes_target;
-          break;
-        case crdt::Drained::done:
-          break;
-      }
-    }
+  for (std::size_t shard = 0; shard < store.shard_count() && step.drained == crdt::Drained::done; ++shard) {
+    if (!step.to.finished(shard)) step.drained = store.drain(shard, step.to, which, bytes, records);
   }
-  send_records(now, link, records, false);
-  return true;
+  if (step.drained == crdt::Drained::lost || records.empty()) return step;
+  for (const crdt::Outgoing& record : records) step.newest = std::max(step.newest, record.meta.stamp.hlc);
+  Message message{Records{.records = std::move(records)}};
+  step.frame = encode_once(message);
+  step.records = std::move(std::get<Records>(message).records);
+  return step;
+}
+
+void Engine::State::send_step(Now now, Link& link, const Step& step) {
+  if (!step.frame) return;
+  if (const auto admitted = admitted_by(now, link); admitted && step.newest > *admitted) {
+    std::vector<crdt::Outgoing> records = step.records;
+    return send_records(now, link, records, false);
+  }
+  stats.records_out += step.records.size();
+  stats.values_out += values_in(step.records);
+  if (has_large(step.records)) link.gives_pieces_until = now.steady + timing::piece_ask_wait;
+  send(link, step.frame);
 }
 
 void Engine::State::pump_live(Now now, Link& link) {
@@ -352,9 +402,8 @@ void Engine::State::send_close(Now now, Link& link, Close close) {
 }
 
 void Engine::State::consider_offer(Now now, Link& link) {
-  if (silent || link.out == Link::Out::walking || link.unsent >= limits::link_window_bytes / 2 ||
-      link.resume_at)
-    return;
+  const bool has_much_to_say = link.unsent >= limits::link_window_bytes / 2;
+  if (silent || link.out == Link::Out::walking || has_much_to_say || link.resume_at) return;
   for (const auto& [origin, closed] : knowledge.closed()) {
     const Hlc theirs = link.peer_closed.find(origin);
     const bool is_streamed = origin == self() && link.out == Link::Out::live;

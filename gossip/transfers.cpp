@@ -133,7 +133,7 @@ bool Engine::State::has_room_for_transfer(std::size_t value_bytes) {
 void Engine::State::ask_pieces(Now now, Link& link, Transfers::iterator it) {
   Transfer& transfer = it->second;
   const Wanted wanted{it->first, transfer.version};
-  while (link.pieces_asked.size() < link.piece_window.pieces() && !is_full(link)) {
+  while (link.pieces_asked.size() < link.piece_window.pieces() && has_room(link, Say::control)) {
     const bool begins = transfer.asked == transfer.content.size() && !link.gives_it;
     if (!begins && (!link.gives_it || transfer.asked >= transfer.content_bytes())) return;
     if (begins && !link.pieces_asked.empty()) return;
@@ -272,7 +272,8 @@ void Engine::State::on_piece_ask(Now now, Link& link, const PieceAsk& ask) {
 void Engine::State::give_pieces(Now now, Link& link) {
   // Beside a catch-up, which fills the window, pieces take their share of it.
   const bool is_walking = link.out == Link::Out::walking;
-  while (!link.pieces_owed.empty() && !is_full(link) && (is_walking || link.unsent < given_ahead_bytes)) {
+  while (!link.pieces_owed.empty() && (is_walking || link.unsent < given_ahead_bytes) &&
+         has_room(link, Say::data)) {
     const PieceAsk ask = link.pieces_owed.front();
     link.pieces_owed.erase(link.pieces_owed.begin());
     send(link, piece_of(now, ask));

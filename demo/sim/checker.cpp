@@ -8,8 +8,6 @@ namespace geolru::sim {
 
 namespace {
 
-constexpr std::size_t control_bytes_max = 64 * 1024;
-
 std::string hex(Origin origin) {
   char text[20];
   std::snprintf(text, sizeof text, "%04x", static_cast<unsigned>(static_cast<std::uint64_t>(origin) >> 48));
@@ -254,10 +252,8 @@ void Checker::check_bounds(NodeId node) const {
     fail("Bounded: too many bytes", node,
          std::to_string(stats.bytes) + " of " + std::to_string(options.capacity_bytes));
   }
-  // The window, the frame that filled it, and the closes and digests that go on meanwhile.
   const Network& network = world_.network();
-  const std::size_t unsent_bound = crdt::limits::link_window_bytes + network.frame_max() + control_bytes_max;
-  if (network.unsent_max() > unsent_bound) {
+  if (network.unsent_max() > crdt::limits::link_unsent_bytes_max) {
     fail("Bounded: a link was given more than its window", node, std::to_string(network.unsent_max()));
   }
 }

@@ -106,7 +106,6 @@ void Network::send(NodeId from, LinkId link, const Frame& frame) {
   Pipe& pipe = connections_[id]->pipes[side];
   pipe.unsent += frame->size();
   unsent_max_ = std::max(unsent_max_, pipe.unsent);
-  frame_max_ = std::max(frame_max_, frame->size());
   pipe.items.push_back({frame, {}});
   pump(id, side);
 }

@@ -82,9 +82,8 @@ class Network {
   };
   [[nodiscard]] std::map<std::pair<NodeId, NodeId>, Traffic> traffic() const;
   [[nodiscard]] std::uint64_t frames_delivered() const { return frames_delivered_; }
-  /// The most bytes any connection had been given and not yet taken, and the largest frame.
+  /// The most bytes any connection had been given and not yet taken.
   [[nodiscard]] std::size_t unsent_max() const { return unsent_max_; }
-  [[nodiscard]] std::size_t frame_max() const { return frame_max_; }
   [[nodiscard]] std::optional<NodeId> peer(NodeId from, LinkId link) const;
   [[nodiscard]] Us one_way(NodeId from, NodeId to) const {
     return options_.one_way[region_[from]][region_[to]];
@@ -151,7 +150,7 @@ class Network {
   std::vector<std::vector<Place>> links_;                      // by node and link, which engines count from 1
   std::map<std::pair<NodeId, NodeId>, Traffic> past_traffic_;  // of connections that are over
   std::uint64_t frames_delivered_ = 0;
-  std::size_t unsent_max_ = 0, frame_max_ = 0;
+  std::size_t unsent_max_ = 0;
 };
 
 }  // namespace geolru::sim

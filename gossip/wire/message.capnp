@@ -111,7 +111,7 @@ struct Records {
   # Registers of one stream as columns: entry i of each belongs to record i. A column marked "constant"
   # may have a single entry instead, which then holds for all. There is always a stamp per record.
 
-  stream @0 :UInt32;
+  stream @0 :UInt32;    # 0: the last that a digest began on this link.
   resync @1 :Bool;
   stamps @2 :List(UInt64);
 

@@ -100,7 +100,9 @@ struct Digest {
 
 /// Registers of one stream, to be merged in order.
 struct Records {
-  std::uint32_t stream = 0;  ///< Counts the catch-ups of this direction of this link.
+  /// Counts the catch-ups of this direction of this link; 0: the last that a digest began, so that one message can go to
+  /// many links.
+  std::uint32_t stream = 0;
   bool resync = false;
   std::vector<crdt::Outgoing> records;
 };
