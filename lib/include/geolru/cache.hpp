@@ -138,7 +138,8 @@ class GEOLRU_API Cache {
   /// Members to which no connection stands cannot, such as a neighbour that only dials while this node does, too. False
   /// after `timeout` (zero or less: looks once), and at once when this cache is a local one. True at once when nobody is
   /// to be waited for or the token names no write. For the token of another cache of the cluster, that one and its region
-  /// count as well.
+  /// count as well. A member that acknowledged a value of more than 256 KiB serves no older one; its bytes follow in
+  /// pieces, between other keys, and may come a moment later.
   bool wait(WriteToken token, WaitFor wanted, std::chrono::milliseconds timeout);
   /// The same for `regions` other regions.
   bool wait(WriteToken token, std::size_t regions, std::chrono::milliseconds timeout);
