@@ -13,6 +13,10 @@ Account Store::account(std::string_view key, WallMs wall) {
   const std::lock_guard lock{shard.mutex};
   const SlotId id = shard.find(key_hash);
   const auto known = shard.known(key_hash, id);
+  const bool is_served = known && known->block != nullptr && shard.serves(shard.slot(id), now);
+  const Version last = std::max(shard.cleared(), known ? known->meta.version() : Version{});
+  if (const auto load = oversize_load(key_hash, last, now); load && !is_served)
+    return {.state = Account::State::lacking, .lack = Lack::too_large, .meta = *load, .came = Came::loaded};
   if (!known) return {};
   Account account{.meta = known->meta};
   if (id != no_slot) {

@@ -26,6 +26,7 @@ enum class Lack : std::uint8_t {
   evicted,      ///< For lack of memory.
   turned_away,  ///< It came and found no room beside what is read here.
   doubtful,     ///< It may have been overwritten by a write that is no longer remembered.
+  too_large,    ///< The store could never hold it.
 };
 
 /// A time span in eight bits: exact below 32 ms, then within a sixteenth, up to 508 s, which stands for all longer.

@@ -20,6 +20,8 @@ inline constexpr std::size_t shards_max = 64;
 inline constexpr std::uint32_t slots_per_shard_max = 0x3ffffff0;
 /// Origins whose slots one shard can tell apart; records of further ones are refused.
 inline constexpr std::size_t origins_per_shard_max = 0xfff0;
+/// Results of loads that were too large to be stored and are remembered for who asks why a key is missing.
+inline constexpr std::size_t oversize_loads_max = 64;
 /// Slots looked at in one hold of a shard's lock by walks and audits; and by sweeps, which have most to do with each.
 inline constexpr std::size_t slots_per_hold_max = 128;
 inline constexpr std::size_t swept_per_hold_max = 16;

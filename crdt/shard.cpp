@@ -27,8 +27,8 @@ Meta Shard::meta_of(const StubRecord& stub) const {
 }
 
 std::optional<Shard::Known> Shard::known(KeyHash hash, SlotId found) const {
-  if (found != no_slot) return Known{meta_of(slots_[found]), slots_[found].block};
-  if (const auto stub = packed_.find(hash)) return Known{meta_of(*stub)};
+  if (found != no_slot) return Known{meta_of(slots_[found]), slots_[found].block, slots_[found].lack};
+  if (const auto stub = packed_.find(hash)) return Known{meta_of(*stub), nullptr, stub->lack};
   return std::nullopt;
 }
 
@@ -135,6 +135,12 @@ SlotId Shard::revive(KeyHash hash, SlotId found, Block* block, bool is_missed, W
   slot.came_after = CoarseMs{now - slot.stamp.ms()};
   block->note_use({.tick = 0, .read = is_missed});
   set_value(id, owned.detach());
+  return id;
+}
+
+SlotId Shard::note_lack(KeyHash hash, SlotId found, Lack lack) {
+  const SlotId id = found != no_slot ? found : unpack(*packed_.find(hash));
+  slots_[id].lack = lack;
   return id;
 }
 

@@ -33,6 +33,9 @@ struct StubBudget {
   std::size_t count = ~std::size_t{0};  ///< As for `bytes`.
   Ms age_min{};
   bool packs = true;  ///< Those of that age are packed.
+
+  /// What stubs of any age may take for good.
+  [[nodiscard]] std::size_t kept() const { return std::min(bytes / slot_bytes, count) * slot_bytes; }
 };
 
 /// Whose values may be evicted for another's sake.
@@ -76,6 +79,7 @@ class Shard {
   struct Known {
     Meta meta;
     Block* block = nullptr;
+    Lack lack = Lack::never_came;
   };
   [[nodiscard]] std::optional<Known> known(KeyHash hash, SlotId found) const;
   [[nodiscard]] std::optional<StubRecord> packed(KeyHash hash) const { return packed_.find(hash); }
@@ -88,17 +92,13 @@ class Shard {
   [[nodiscard]] bool serves(const Slot& slot, WallMs now) const {
     return slot.is_live() && is_current(slot, now);
   }
-  /// Whether a stub could be served if it had its value.
+  /// Whether a stub could be served if it had its value, and could have it.
   [[nodiscard]] bool may_revive(const Slot& slot, WallMs now) const {
-    return !slot.is_live() && !slot.deleted && is_current(slot, now);
+    return !slot.is_live() && !slot.deleted && slot.lack != Lack::too_large && is_current(slot, now);
   }
   [[nodiscard]] bool may_revive(const std::optional<Known>& known, WallMs now) const {
-    return known && known->block == nullptr && !known->meta.deleted && known->meta.expires() > now &&
-           known->meta.version() > cleared_;
-  }
-  /// Why the stub of this key, which has one, has no value.
-  [[nodiscard]] Lack lack_of(KeyHash hash, SlotId found) const {
-    return found != no_slot ? slots_[found].lack : packed_.find(hash)->lack;
+    return known && known->block == nullptr && !known->meta.deleted && known->lack != Lack::too_large &&
+           known->meta.expires() > now && known->meta.version() > cleared_;
   }
   /// The register as a peer gets it: without a value where it would not be served.
   [[nodiscard]] Outgoing outgoing(const Slot& slot, WallMs now) const;
@@ -116,6 +116,8 @@ class Shard {
              Lack lack = Lack::never_came);
   /// Gives a stub of this key its value, taking over `block`. `found` is its slot; no_slot: it is packed.
   SlotId revive(KeyHash hash, SlotId found, Block* block, bool is_missed, WallMs now);
+  /// Says why a stub has no value. `found` is its slot; no_slot: it is packed. Returns its slot.
+  SlotId note_lack(KeyHash hash, SlotId found, Lack lack);
   /// Takes a live slot's value away.
   void make_stub(SlotId id, Lack lack);
 
@@ -137,6 +139,9 @@ class Shard {
   Hlc trim_stubs(WallMs now, std::size_t steps = steps_per_call);
   /// Whether `trim_stubs` would find something to do.
   [[nodiscard]] bool may_trim_stubs(WallMs now) const;
+  /// What stubs would take at `now` if all values but that of `spare` went: the young ones stay, the others stay within
+  /// their budget.
+  [[nodiscard]] std::size_t stub_bytes_without_values(SlotId spare, WallMs now) const;
   /// More than their budget.
   [[nodiscard]] bool has_too_many_stubs() const {
     return stub_bytes() > budget_.bytes || stubs() > budget_.count;

@@ -20,6 +20,18 @@ Hlc Shard::oldest_stub() const {
   return packed_.size() == 0 ? in_slot : std::min(in_slot, oldest);
 }
 
+std::size_t Shard::stub_bytes_without_values(SlotId spare, WallMs now) const {
+  std::size_t young = 0;
+  for (const OriginLog& log : logs_) {
+    for (SlotId id = log.first_above(slots_, Hlc::end_of(now - budget_.age_min)); id != no_slot;
+         id = slots_[id].log_newer) {
+      if (id != spare) ++young;
+    }
+  }
+  const std::size_t all = (index_.size() - (spare != no_slot ? 1 : 0)) * slot_bytes + packed_.bytes();
+  return std::min(all, std::max(std::min(young * slot_bytes, budget_.bytes_hard), budget_.kept()));
+}
+
 Hlc Shard::trim_stubs(WallMs now, std::size_t steps) {
   Hlc highest;
   for (std::size_t step = 0;; ++step) {

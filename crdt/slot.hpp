@@ -23,7 +23,7 @@ struct alignas(64) Slot {
   bool deleted : 1 = false;
   bool confirmed : 1 = false;  ///< By the resync under way.
   Came came : 3 = Came::written;
-  Lack lack : 2 = Lack::never_came;  ///< Stub: why it is one.
+  Lack lack : 3 = Lack::never_came;  ///< Stub: why it is one.
   CoarseMs came_after;               ///< From the write until it, or its value, came.
   Block* block = nullptr;            ///< Owns one reference; null: a stub.
 

@@ -1,4 +1,4 @@
-// crdt/store.cpp – local operations, bounds and upkeep; replication is in store_replication.cpp.
+// crdt/store.cpp – local operations and upkeep; replication is in store_replication.cpp, bounds are in store_room.cpp.
 #include "crdt/store.hpp"
 
 #include <algorithm>
@@ -12,15 +12,9 @@
 namespace geolru::crdt {
 namespace {
 
-/// The most that go in one hold of a shard's lock; and of those as many as go on the same occasion: what they need is
-/// waited for once.
-constexpr std::size_t evictions_per_hold = 32;
-constexpr std::size_t evictions_at_once = 8;
-/// Going on for that costs no more than such a part of the capacity.
+/// Evicting a few on the same occasion costs no more than such a part of the capacity.
 constexpr std::size_t slack_share = 4'096;
 constexpr std::size_t slack_bytes_max = 16 * 1'024;
-/// So many evictions of a call may pack old stubs, too.
-constexpr std::size_t packing_evictions = 16;
 
 /// One shard per MiB, so that a small cache is one exact LRU; entries are spread no thinner than 512.
 std::size_t shards_for(const StoreOptions& options) {
@@ -78,6 +72,7 @@ Store::Store(const StoreOptions& options, Origin self)
       readers_{options.fence_all} {
   const std::size_t count = options.shards != 0 ? options.shards : shards_for(options);
   const std::size_t events = ring_events_for(options, count);
+  const StubBudget budget = stub_budget_for(options, count);
   shard_shift_ = 63 - static_cast<unsigned>(std::countr_zero(count));
   // One shard is an exact LRU, and as full as it may be.
   if (count > 1) {
@@ -86,10 +81,11 @@ Store::Store(const StoreOptions& options, Origin self)
   }
   for (std::size_t i = 0; i < count; ++i) {
     // Counting reads makes the order exact, and readers take turns at the count.
-    shards_.push_back(std::make_unique<Shard>(events, stub_budget_for(options, count), readers_,
-                                              options.eviction, count == 1));
+    shards_.push_back(std::make_unique<Shard>(events, budget, readers_, options.eviction, count == 1));
   }
-  bytes_ = count * events * sizeof(ChangeRing::Event);
+  bytes_ = bytes_empty_ = count * events * sizeof(ChangeRing::Event);
+  const std::size_t stubs_max = count * std::max(budget.bytes_hard, budget.kept());
+  bytes_sure_ = options.capacity_bytes - std::min(options.capacity_bytes, stubs_max);
 }
 
 Store::~Store() = default;
@@ -131,16 +127,17 @@ std::optional<Ms> Store::ttl(std::string_view key, WallMs wall) {
 
 Written Store::set(std::string_view key, std::string_view value, Ms ttl, WallMs wall) {
   const KeyHash key_hash = prepare_write(key);
+  if (lack_of_room(key_hash, key.size() + value.size())) return write(key_hash, {}, false, ttl, wall);
   BlockRef block{Block::make(key, value)};  // before the lock: it copies
-  return write(key_hash, std::move(block), ttl, wall);
+  return write(key_hash, std::move(block), false, ttl, wall);
 }
 
 Written Store::erase(std::string_view key, WallMs wall) {
-  return write(hash(key), {}, options_.max_ttl, wall);
+  return write(hash(key), {}, true, options_.max_ttl, wall);
 }
 
 Written Store::clear(WallMs wall) {
-  const Written written = write(clear_hash, {}, options_.max_ttl, wall);
+  const Written written = write(clear_hash, {}, true, options_.max_ttl, wall);
   spread_clear({written.stamp.hlc, written.stamp.origin});
   return written;
 }
@@ -153,7 +150,8 @@ KeyHash Store::prepare_write(std::string_view key) const {
   return wanted.hash;
 }
 
-Written Store::write(KeyHash key_hash, BlockRef block, Ms ttl, WallMs wall) {
+/// A write that neither deletes nor has a block is of a value that is too large.
+Written Store::write(KeyHash key_hash, BlockRef block, bool deletes, Ms ttl, WallMs wall) {
   const std::size_t index = shard_of(key_hash);
   Written written;
   SlotId id = no_slot;
@@ -163,10 +161,13 @@ Written Store::write(KeyHash key_hash, BlockRef block, Ms ttl, WallMs wall) {
     // Stamped under the lock, so that who visits every shard after a tick has met every write before it.
     written.stamp = {clock_.tick(wall), self()};
     const Meta meta{key_hash, written.stamp, written.stamp.hlc, static_cast<std::uint32_t>(ttl.count()),
-                    !block};
+                    deletes};
     written.expires = meta.expires();
     shard->loads.record_came(key_hash, meta.version());
-    id = shard->put(meta, shard->find(key_hash), block.detach(), Came::written, written.stamp.hlc.ms());
+    const bool is_too_large = !deletes && !block;
+    id = shard->put(meta, shard->find(key_hash), block.detach(), Came::written, written.stamp.hlc.ms(),
+                    is_too_large ? Lack::too_large : Lack::never_came);
+    if (is_too_large) too_large_.fetch_add(1, std::memory_order_relaxed);
     shard->note_change(key_hash, id, true);
     note_floor(shard->trim_stubs(written.stamp.hlc.ms()));
     written.wake = note_change(index);
@@ -201,79 +202,6 @@ void Store::note_floor(Hlc floor) {
   floors_revision_.fetch_add(1, std::memory_order_acq_rel);
 }
 
-bool Store::over_capacity() const {
-  return exceeds_capacity(live_.load(std::memory_order_relaxed), bytes_.load(std::memory_order_relaxed));
-}
-
-void Store::make_room(std::size_t preferred, SlotId written, Debt debt) {
-  // What was just written goes last: only when nothing else is left to go.
-  if (!evict_but(preferred, written, MayGo::any, debt)) evict_but(preferred, no_slot, MayGo::any, debt);
-}
-
-/// What arrives from elsewhere displaces nothing that is read here, unless its key is, too: it rather goes itself,
-/// and can be fetched. So a flood of others' writes leaves the readers here what they use.
-void Store::admit(std::size_t index, SlotId arrived, const Meta& meta, Debt debt) {
-  if (evict_but(index, arrived, MayGo::unread, debt)) return;
-  {
-    const Hold shard{*this, index};
-    const Slot& slot = shard->slot(arrived);  // which may be another's by now
-    if (slot.is_live() && slot.hash == meta.hash && slot.stamp == meta.stamp.hlc && !shard->is_read(slot)) {
-      shard->make_stub(arrived, Lack::turned_away);
-      ++shard->turned_away;
-      note_floor(shard->trim_stubs(clock_.last().ms()));
-    }
-  }
-  make_room(index, no_slot, debt);
-}
-
-/// False if nothing is left that may go.
-bool Store::evict_but(std::size_t preferred, SlotId spare, MayGo which, Debt& debt) {
-  // From the shard just written to while it holds its share, then once around them all, one lock at a time.
-  std::size_t barren = 0;
-  std::size_t index = preferred;
-  while (debt.bytes > 0 && over_capacity()) {
-    if (barren > shards_.size()) return false;
-    std::size_t evicted = 0;
-    {
-      Hold shard{*this, index};
-      evicted = evict_from(shard, index == preferred ? spare : no_slot, which, debt);
-    }
-    barren = evicted != 0 ? 0 : barren + 1;
-    if (evicted == 0 || index != preferred || evicted == evictions_per_hold)
-      index = evict_hand_.fetch_add(1, std::memory_order_relaxed) % shards_.size();
-  }
-  return true;
-}
-
-/// Evicts from a shard that is held, if there is too much of all, unless it has less than its share: no more than others
-/// would like to wait for. How many it was.
-std::size_t Store::evict_from(Hold& shard, SlotId spare, MayGo which, Debt& debt) {
-  if (!shard.over_capacity()) return 0;
-  const std::size_t share = live_.load(std::memory_order_relaxed) / shards_.size();
-  // Taking many from one before going on to the next is quicker, and no less fair in the end.
-  const std::size_t enough = std::max<std::size_t>(share - std::min(share / 8, evictions_per_hold), 1);
-  const WallMs now = clock_.last().ms();
-  std::size_t evicted = 0;
-  while (evicted < evictions_per_hold && debt.bytes > 0 && shard.over_capacity()) {
-    // One that goes alone, as in a store without slack, would wait no less for being prepared for.
-    if (evicted == 0 && slack_.bytes > 0) shard->prepare_evictions(evictions_at_once);
-    if (evicted == evictions_at_once) shard->prepare_evictions(evictions_per_hold - evictions_at_once);
-    const std::size_t began = evicted;
-    while (evicted < began + evictions_at_once && debt.bytes > 0 && shard.over_capacity(slack_)) {
-      if (shard->live() < enough) break;
-      const std::size_t before = shard->bytes();
-      if (!shard->evict(spare, which)) break;
-      debt.pay(before - std::min(before, shard->bytes()));
-      ++evicted;
-    }
-    // A call for which very many go leaves packing to the next ones and to sweeps.
-    const bool trims = debt.evicted <= packing_evictions || shard->has_too_many_stubs();
-    note_floor(shard->trim_stubs(now, trims ? (evicted - began) * Shard::steps_per_call : 0));
-    if (evicted == began) break;
-  }
-  return evicted;
-}
-
 void Store::sweep(std::size_t slots, WallMs wall) {
   const WallMs now = clock_.now(wall);
   const std::lock_guard upkeep{upkeep_mutex_};
@@ -291,6 +219,7 @@ void Store::sweep(std::size_t slots, WallMs wall) {
 
 StoreStats Store::stats() {
   StoreStats sum{.capacity_bytes = options_.capacity_bytes};
+  sum.too_large = too_large_.load(std::memory_order_relaxed);
   sum.bytes = bytes_.load(std::memory_order_relaxed);
   sum.hits = readers_.hits();
   WallMs oldest = WallMs::max();

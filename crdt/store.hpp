@@ -3,6 +3,7 @@
 // Reads no clock: callers pass their wall time, and the hybrid clock makes it go forward.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -67,7 +68,7 @@ struct Written {
 
 enum class Applied {
   stored,       ///< It won, with its value if it had one.
-  stubbed,      ///< It won, without its value: expired, doubtful or cleared.
+  stubbed,      ///< It won, without its value: expired, doubtful, cleared or too large.
   unchanged,    ///< What is held is the same or newer.
   forgettable,  ///< Older than anything is remembered. Nothing done.
   refused,      ///< A limit of the store. Nothing done.
@@ -125,6 +126,7 @@ struct StoreStats {
   std::uint64_t hits = 0, misses = 0;
   std::uint64_t evictions = 0, expirations = 0, stubs_dropped = 0;
   std::uint64_t turned_away = 0;  ///< Values from elsewhere that found no room beside what is read here.
+  std::uint64_t too_large = 0;    ///< Values for which there would be no room if all others went.
   std::uint64_t stubs_packed_ever = 0;    ///< Stubs that were packed,
   std::uint64_t stubs_unpacked_ever = 0;  ///< and those of them that got their value back.
   WallMs horizon{};                       ///< Stamp time of the oldest stub; the epoch when there is none.
@@ -153,15 +155,20 @@ class Store {
   /// What remains of the life of `key`, or nullopt. Does not touch the LRU order.
   [[nodiscard]] std::optional<Ms> ttl(std::string_view key, WallMs wall);
 
-  /// Writes. The TTL is positive and at most max_ttl; sizes are within limits. Throws std::bad_alloc.
+  /// Whether a value of such a key can be held at all, if nothing else is.
+  [[nodiscard]] bool may_fit(std::size_t key_bytes, std::size_t value_bytes) const;
+
+  /// Writes. The TTL is positive and at most max_ttl; sizes are within limits. Throws std::bad_alloc. A value for which
+  /// there would be no room if all others went is not held, and none goes for it: the write is one without a value.
   Written set(std::string_view key, std::string_view value, Ms ttl, WallMs wall);
   Written erase(std::string_view key, WallMs wall);
   Written clear(WallMs wall);
 
   /// Begins a load, before its loader reads anything. Throws std::bad_alloc.
   [[nodiscard]] Load begin_load(std::string_view key, WallMs wall);
-  /// Stores the result of a load, for `ttl` from now. Stores nothing if the load is void, if its time is over, or if a
-  /// write that overwrote it may be forgotten. `key` is that of its beginning; otherwise like `set`.
+  /// Stores the result of a load, for `ttl` from now. Stores nothing if the load is void, if its time is over, if a
+  /// write that overwrote it may be forgotten, or if there would be no room for it if all other values went. Such a result
+  /// changes nothing here or elsewhere, but `account` tells of it. `key` is that of its beginning; otherwise like `set`.
   std::optional<Written> finish_load(Load load, std::string_view key, std::string_view value, Ms ttl,
                                      WallMs wall);
 
@@ -179,11 +186,9 @@ class Store {
   /// evicted is not awaited: it had its time.)
   [[nodiscard]] bool awaits(KeyHash hash, Version version, WallMs wall);
   /// Gives a stub its value, if it is exactly that version's and not as of the danger or before: `stored`. Where the
-  /// rules say to relay, its key is queued onward then.
+  /// rules say to relay, its key is queued onward then. Where the value can never be held, the stub is `wanted` no more.
   Applied revive(const Incoming& incoming, const ApplyRules& rules, WallMs wall,
                  Revival why = Revival::missed);
-  /// Whether a value of so many bytes fits at all.
-  [[nodiscard]] bool has_room_for(std::size_t value_bytes) const;
 
   /// Starts a walk over all logs in stamp order, shard by shard. Floors rise under it unnoticed only for
   /// what it has visited: `end_walk` tells the rest.
@@ -271,7 +276,11 @@ class Store {
   [[nodiscard]] static const Block* find_locked(Shard& shard, std::string_view key, KeyHash hash, WallMs now,
                                                 bool* revivable);
   [[nodiscard]] KeyHash prepare_write(std::string_view key) const;
-  Written write(KeyHash hash, BlockRef block, Ms ttl, WallMs wall);
+  Written write(KeyHash hash, BlockRef block, bool deletes, Ms ttl, WallMs wall);
+  [[nodiscard]] std::size_t bytes_alone(std::size_t bytes) const;
+  [[nodiscard]] std::optional<Lack> lack_of_room(KeyHash hash, std::size_t bytes) const;
+  void note_oversize_load(const Meta& load);
+  [[nodiscard]] std::optional<Meta> oversize_load(KeyHash hash, Version after, WallMs now);
   [[nodiscard]] bool is_outdated(const ApplyRules& rules) const;
   /// What an eviction may leave free.
   struct Slack {
@@ -303,11 +312,14 @@ class Store {
   HybridClock clock_;
   mutable Readers readers_;
   Slack slack_{};
+  std::size_t bytes_empty_ = 0;  // An empty store takes so much,
+  std::size_t bytes_sure_ = 0;   // and up to so much there is room beside any stubs.
 
   alignas(64) std::atomic<std::size_t> bytes_{0};  // of slots, blocks and index entries of all shards
   std::atomic<std::size_t> live_{0};
   std::atomic<std::size_t> evict_hand_{0};
   alignas(64) std::atomic<std::uint64_t> dirty_{0};
+  std::atomic<std::uint64_t> too_large_{0};
   alignas(64) std::atomic<std::uint64_t> floor_max_{0};
   std::atomic<std::uint64_t> pending_floor_{0};
   std::atomic<std::uint64_t> floors_revision_{0};
@@ -316,6 +328,9 @@ class Store {
   Stamps adopted_floors_;
   std::size_t sweep_shard_ = 0;
   std::uint32_t next_walk_ = 0;
+
+  std::mutex oversize_mutex_;  // guards what follows; taken with a shard's lock held, and none within it
+  std::array<Meta, limits::oversize_loads_max> oversize_loads_{};  // by hash; the newest takes the place
 };
 
 }  // namespace geolru::crdt

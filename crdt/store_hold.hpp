@@ -9,6 +9,9 @@
 
 namespace geolru::crdt {
 
+/// So many go on the same occasion: what they need is waited for once.
+inline constexpr std::size_t evictions_at_once = 8;
+
 /// What one call has to free while there is too much of all: more than it added, so that all calls together keep the
 /// bounds, and not what others have added meanwhile, who free that themselves.
 struct Store::Debt {

@@ -70,10 +70,31 @@ bool Store::may_be_overwritten(Hlc load) const {
   return load.raw <= pending_floor_.load(std::memory_order_acquire);
 }
 
+/// Not as a register, which would undo what nodes with more room hold.
+void Store::note_oversize_load(const Meta& load) {
+  too_large_.fetch_add(1, std::memory_order_relaxed);
+  const std::lock_guard lock{oversize_mutex_};
+  oversize_loads_[static_cast<std::uint64_t>(load.hash) % oversize_loads_.size()] = load;
+}
+
+/// The last load of a key that was too large, unless something came after it or its time is over.
+std::optional<Meta> Store::oversize_load(KeyHash key_hash, Version after, WallMs now) {
+  const std::lock_guard lock{oversize_mutex_};
+  const Meta& load = oversize_loads_[static_cast<std::uint64_t>(key_hash) % oversize_loads_.size()];
+  if (load.hash != key_hash || load.version() <= after || load.expires() <= now) return std::nullopt;
+  return load;
+}
+
 std::optional<Written> Store::finish_load(Load load, std::string_view key, std::string_view value, Ms ttl,
                                           WallMs wall) {
   const KeyHash key_hash = prepare_write(key);
   const Load::Begun& begun = load.begun_;
+  if (lack_of_room(key_hash, key.size() + value.size())) {
+    const Ms life = clock_.now(wall) + ttl - begun.as_of.ms();
+    note_oversize_load(
+        {key_hash, {begun.as_of, begun.life}, begun.as_of, static_cast<std::uint32_t>(life.count())});
+    return std::nullopt;
+  }
   BlockRef block{Block::make(key, value)};
   const std::size_t index = shard_of(key_hash);
   Written written;

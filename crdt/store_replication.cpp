@@ -43,6 +43,8 @@ Applied Store::apply(const Incoming& in, AdmittedHlc admitted, const ApplyRules&
   const WallMs now = clock_.now(wall);
   if (admitted.get().ms() + options_.retention() <= now) return Applied::forgettable;
   const std::size_t index = shard_of(meta.hash);
+  std::optional<Lack> no_room;
+  if (in.has_value) no_room = lack_of_room(meta.hash, in.key.size() + in.value.size());
   Applied applied = Applied::unchanged;
   SlotId held = no_slot;
   Debt debt;
@@ -55,11 +57,13 @@ Applied Store::apply(const Incoming& in, AdmittedHlc admitted, const ApplyRules&
     if (!known || compare(as_incoming(known->meta, known->block), in) < 0) {
       if (!shard->has_room_for(meta.stamp.origin)) return Applied::refused;
       const bool is_doubtful = meta.as_of <= rules.danger;
-      const bool live =
-          in.has_value && meta.expires() > now && !is_doubtful && meta.version() > shard->cleared();
+      const bool live = in.has_value && !no_room && meta.expires() > now && !is_doubtful &&
+                        meta.version() > shard->cleared();
       held = shard->put(meta, held, live ? Block::make(in.key, in.value) : nullptr, rules.came, wall,
-                        is_doubtful ? Lack::doubtful : Lack::never_came);
+                        no_room.value_or(is_doubtful ? Lack::doubtful : Lack::never_came));
       applied = live ? Applied::stored : Applied::stubbed;
+      if (no_room == Lack::turned_away) ++shard->turned_away;
+      if (no_room == Lack::too_large) too_large_.fetch_add(1, std::memory_order_relaxed);
     }
     const bool is_held_there = in.has_value || in.large_bytes != 0;
     if (rules.confirms && is_held_there && held != no_slot) {
@@ -99,20 +103,15 @@ bool Store::awaits(KeyHash key_hash, Version version, WallMs wall) {
   const WallMs now = clock_.now(wall);
   Shard& shard = *shards_[shard_of(key_hash)];
   const std::lock_guard lock{shard.mutex};
-  const SlotId found = shard.find(key_hash);
-  const auto known = shard.known(key_hash, found);
-  return shard.may_revive(known, now) && known->meta.version() == version &&
-         shard.lack_of(key_hash, found) == Lack::never_came;
-}
-
-bool Store::has_room_for(std::size_t value_bytes) const {
-  return Block::footprint(value_bytes) + slot_bytes <= options_.capacity_bytes;
+  const auto known = shard.known(key_hash, shard.find(key_hash));
+  return shard.may_revive(known, now) && known->meta.version() == version && known->lack == Lack::never_came;
 }
 
 Applied Store::revive(const Incoming& in, const ApplyRules& rules, WallMs wall, Revival why) {
   const WallMs now = clock_.now(wall);
   const std::size_t index = shard_of(in.meta.hash);
   const bool is_missed = why == Revival::missed;
+  const auto no_room = lack_of_room(in.meta.hash, in.key.size() + in.value.size());
   SlotId held = no_slot;
   Meta meta;
   Debt debt;
@@ -124,20 +123,25 @@ Applied Store::revive(const Incoming& in, const ApplyRules& rules, WallMs wall, 
     if (!in.has_value || !shard->may_revive(known, now)) return Applied::unchanged;
     const bool is_it = known->meta.version() == in.meta.version();
     if (!is_it || known->meta.as_of <= rules.danger) return Applied::unchanged;
+    if (no_room == Lack::turned_away) return Applied::unchanged;
     meta = known->meta;
-    held = shard->revive(in.meta.hash, held, Block::make(in.key, in.value), is_missed, wall);
-    if (rules.relay) {
-      shard->note_change(in.meta.hash, held, false);
-      note_change(index);
+    if (no_room) {
+      held = shard->note_lack(in.meta.hash, held, *no_room);
+    } else {
+      held = shard->revive(in.meta.hash, held, Block::make(in.key, in.value), is_missed, wall);
+      if (rules.relay) {
+        shard->note_change(in.meta.hash, held, false);
+        note_change(index);
+      }
     }
     debt = shard.debt();
   }
-  if (is_missed) {
+  if (is_missed || no_room) {
     make_room(index, held, debt);
   } else {
     admit(index, held, meta, debt);
   }
-  return Applied::stored;
+  return no_room ? Applied::unchanged : Applied::stored;
 }
 
 WalkId Store::begin_walk(WalkFilter filter) {
@@ -255,6 +259,10 @@ void Store::begin_from_nothing(Origin self, WallMs wall) {
   {
     const std::lock_guard upkeep{upkeep_mutex_};
     adopted_floors_.clear();
+  }
+  {
+    const std::lock_guard lock{oversize_mutex_};
+    oversize_loads_ = {};
   }
   pending_floor_.store(0, std::memory_order_release);
   floor_max_.store(0, std::memory_order_release);

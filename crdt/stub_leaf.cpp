@@ -76,7 +76,7 @@ std::uint8_t StubLeaf::Shape::row_bytes() const {
 
 StubLeaf::Values StubLeaf::values_of(const StubRecord& stub) {
   const unsigned flag_bits = static_cast<unsigned>(stub.came) | static_cast<unsigned>(stub.lack) << 3 |
-                             static_cast<unsigned>(stub.deleted) << 5;
+                             static_cast<unsigned>(stub.deleted) << 6;
   return {stub.stamp.raw, stub.stamp.raw - stub.as_of.raw, stub.ttl_ms,
           stub.log,       stub.came_after.code(),          flag_bits};
 }
@@ -110,9 +110,9 @@ StubRecord StubLeaf::at(std::size_t i) const {
           .as_of = Hlc{v[stamp] - v[gap]},
           .ttl_ms = static_cast<std::uint32_t>(v[ttl]),
           .log = static_cast<std::uint16_t>(v[log]),
-          .deleted = (v[flags] >> 5) != 0,
+          .deleted = (v[flags] >> 6) != 0,
           .came = static_cast<Came>(v[flags] & 7),
-          .lack = static_cast<Lack>(v[flags] >> 3 & 3),
+          .lack = static_cast<Lack>(v[flags] >> 3 & 7),
           .came_after = CoarseMs::from_code(static_cast<std::uint8_t>(v[came_after]))};
 }
 

@@ -28,7 +28,7 @@ bool Engine::State::await_value(Now now, Link& link, const crdt::Incoming& recor
   const crdt::Version version = record.meta.version();
   const bool is_awaited =
       awaited.is_missed ? store.wanted(hash, now.wall) == version : store.awaits(hash, version, now.wall);
-  if (!is_awaited || !store.has_room_for(record.large_bytes)) return false;
+  if (!is_awaited || !store.may_fit(0, record.large_bytes)) return false;
   if (version.as_of <= rules_for(link, false).danger) return false;
   const auto found = transfers.find(hash);
   if (found == transfers.end() && transfers.size() >= limits::transfers_waiting_max) return false;

@@ -39,6 +39,7 @@ void add(Stats& stats, const crdt::StoreStats& store, crdt::WallMs now) {
   stats.misses = store.misses;
   stats.evictions = store.evictions;
   stats.turned_away = store.turned_away;
+  stats.too_large = store.too_large;
   stats.expirations = store.expirations;
   stats.stubs_dropped = store.stubs_dropped;
 }

@@ -36,6 +36,8 @@ Why::State to_state(const crdt::Account& account) {
       return Why::State::evicted;
     case crdt::Lack::turned_away:
       return Why::State::turned_away;
+    case crdt::Lack::too_large:
+      return Why::State::too_large;
     case crdt::Lack::doubtful:
       break;
   }
@@ -93,7 +95,8 @@ std::string to_string(const Why& why) {
                                      "turned away, since what is read here fills the cache",
                                      "known of, but its value never came",
                                      "doubtful: it may have been overwritten",
-                                     "another key has the same hash"};
+                                     "another key has the same hash",
+                                     "larger than the cache has room for"};
   static constexpr std::array ways{"here",      "by a loader here", "streamed", "relayed",
                                    "caught up", "resynced",         "fetched"};
   std::string text = states[static_cast<std::size_t>(why.state)];

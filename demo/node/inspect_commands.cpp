@@ -80,6 +80,7 @@ Json stats(Node& node, const Arguments&) {
           {"misses", s.misses},
           {"evictions", s.evictions},
           {"turned_away", s.turned_away},
+          {"too_large", s.too_large},
           {"expirations", s.expirations},
           {"stubs_dropped", s.stubs_dropped},
           {"loads", s.loads},

@@ -55,6 +55,7 @@ Tally tally_of(Cluster& cluster) {
               {"slots lost and found by audits", e.audit_repairs},
               {"evictions", s.evictions},
               {"values turned away", s.turned_away},
+              {"values too large", s.too_large},
               {"expirations", s.expirations},
               {"stubs dropped (floors raised)", s.stubs_dropped},
               {"stubs packed", s.stubs_packed_ever},

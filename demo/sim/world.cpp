@@ -30,6 +30,7 @@ void add(crdt::StoreStats& sum, const crdt::StoreStats& s) {
   sum.expirations += s.expirations;
   sum.stubs_dropped += s.stubs_dropped;
   sum.turned_away += s.turned_away;
+  sum.too_large += s.too_large;
   sum.stubs_packed_ever += s.stubs_packed_ever;
   sum.stubs_unpacked_ever += s.stubs_unpacked_ever;
 }

@@ -30,7 +30,7 @@ StubRecord record_of(Random& random, const Kind& kind, std::uint64_t hash) {
   if (kind.note_bits != 0) {
     stub.deleted = random.one_in(2);
     stub.came = static_cast<Came>(random.below(7));
-    stub.lack = static_cast<Lack>(random.below(4));
+    stub.lack = static_cast<Lack>(random.below(5));
     stub.came_after = CoarseMs{Ms{static_cast<std::int64_t>(random.below(600'000))}};
   }
   return stub;

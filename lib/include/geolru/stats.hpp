@@ -57,11 +57,12 @@ struct Stats {
 
   // -- Counters of the cache ---------------------------------------------------------------------------
 
-  std::uint64_t hits = 0;           ///< Look-ups that found a value.
-  std::uint64_t misses = 0;         ///< Look-ups that found none.
-  std::uint64_t evictions = 0;      ///< Values dropped for lack of room.
-  std::uint64_t turned_away = 0;    ///< Values from elsewhere that found no room beside what is read here.
-  std::uint64_t expirations = 0;    ///< Values dropped because their time was over.
+  std::uint64_t hits = 0;         ///< Look-ups that found a value.
+  std::uint64_t misses = 0;       ///< Look-ups that found none.
+  std::uint64_t evictions = 0;    ///< Values dropped for lack of room.
+  std::uint64_t turned_away = 0;  ///< Values from elsewhere that found no room beside what is read here.
+  std::uint64_t too_large = 0;    ///< Values for which there would be no room if all others went: not stored.
+  std::uint64_t expirations = 0;  ///< Values dropped because their time was over.
   std::uint64_t stubs_dropped = 0;  ///< Stubs forgotten before their time, for lack of room.
   std::uint64_t loads = 0;          ///< Loader calls begun.
   std::uint64_t loads_empty = 0;    ///< Of these, those that returned nullopt.

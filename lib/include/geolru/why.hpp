@@ -22,6 +22,9 @@ struct Why {
     without,      ///< Whoever told of the write had no value, either; likewise.
     doubtful,     ///< It may have been overwritten by a write that is no longer remembered.
     collision,    ///< Another key with the same hash was written later.
+    /// It is larger than this cache has room for, even if all else went. The result of a loader of this kind is told of
+    /// until its TTL ends, or some others of its kind have come.
+    too_large,
   };
   enum class Came : std::uint8_t {
     written,    ///< By this cache's `set` or `erase`.
