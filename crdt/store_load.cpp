@@ -90,7 +90,7 @@ std::optional<Written> Store::finish_load(Load load, std::string_view key, std::
   const KeyHash key_hash = prepare_write(key);
   const Load::Begun& begun = load.begun_;
   if (lack_of_room(key_hash, key.size() + value.size())) {
-    const Ms life = clock_.now(wall) + ttl - begun.as_of.ms();
+    const Ms life = std::min(clock_.now(wall) + ttl - begun.as_of.ms(), limits::ttl_max);
     note_oversize_load(
         {key_hash, {begun.as_of, begun.life}, begun.as_of, static_cast<std::uint32_t>(life.count())});
     return std::nullopt;

@@ -1,7 +1,6 @@
 // lib/cache.cpp – see geolru/cache.hpp. What reads is in cache_read.cpp.
 #include <geolru/cache.hpp>
 
-#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
@@ -79,21 +78,12 @@ WriteToken Cache::set_many(std::span<const std::pair<std::string_view, std::stri
     check_value(value);
   }
   const crdt::Ms ttl = impl_->ttl_of(options);
-  WriteToken token;
-  // What is written meanwhile by others relies on the wake-up that these may have taken upon them: not too late, then.
-  for (std::size_t done = 0; done < entries.size();) {
-    const auto batch = entries.subspan(done, std::min(entries.size() - done, Impl::batch_keys_max));
-    done += batch.size();
-    crdt::Written last;
-    bool wake = false;
-    for (const auto& [key, value] : batch) {
-      last = impl_->store.set(key, value, ttl, impl_->clock.now());
-      wake = wake || last.wake;
-      impl_->flights.written(key);
-    }
-    token = impl_->wrote({.stamp = last.stamp, .wake = wake});
-  }
-  return token;
+  return impl_->write_many(entries.size(), [&](std::size_t i) {
+    const auto& [key, value] = entries[i];
+    const crdt::Written written = impl_->store.set(key, value, ttl, impl_->clock.now());
+    impl_->flights.written(key);
+    return written;
+  });
 }
 
 WriteToken Cache::erase(std::string_view key) {
@@ -101,6 +91,15 @@ WriteToken Cache::erase(std::string_view key) {
   const crdt::Written written = impl_->store.erase(key, impl_->clock.now());
   impl_->flights.written(key);
   return impl_->wrote(written);
+}
+
+WriteToken Cache::erase_many(std::span<const std::string_view> keys) {
+  for (const std::string_view key : keys) check_key(key);
+  return impl_->write_many(keys.size(), [&](std::size_t i) {
+    const crdt::Written written = impl_->store.erase(keys[i], impl_->clock.now());
+    impl_->flights.written(keys[i]);
+    return written;
+  });
 }
 
 WriteToken Cache::clear() {

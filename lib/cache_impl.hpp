@@ -2,6 +2,7 @@
 // Thread-safe.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <bitset>
 #include <condition_variable>
@@ -63,6 +64,27 @@ struct Cache::Impl {
   [[nodiscard]] crdt::Ms ttl_of(const SetOptions& options) const;
   /// What follows every write: the loop is woken, or what the loop would do is done here.
   WriteToken wrote(const crdt::Written& written);
+  /// `write(i)` for each i below `count`. The token is that of the last.
+  template <typename Write>
+  WriteToken write_many(std::size_t count, Write write) {
+    WriteToken token;
+    // What is written meanwhile by others relies on the wake-up that these may have taken upon them: not too late, then.
+    for (std::size_t i = 0; i < count;) {
+      crdt::Written last;
+      bool wake = false;
+      try {
+        for (const std::size_t end = std::min(count, i + batch_keys_max); i < end; ++i) {
+          last = write(i);
+          wake = wake || last.wake;
+        }
+      } catch (...) {
+        if (wake) loop.wake();
+        throw;
+      }
+      token = wrote({.stamp = last.stamp, .wake = wake});
+    }
+    return token;
+  }
 
   [[nodiscard]] bool wait(const crdt::Stamp& stamp, const WaitFor& wanted, crdt::Ms timeout);
   [[nodiscard]] bool acknowledged(const crdt::Stamp& stamp, const WaitFor& wanted, bool expedite);

@@ -206,6 +206,50 @@ TEST_CASE("set_many: sets in order, or nothing at all", "[lib]") {
   CHECK(cache.ttl("c") <= std::chrono::milliseconds{60'000});
 }
 
+TEST_CASE("erase_many: erases in order, or nothing at all", "[lib]") {
+  Cache cache;
+  std::vector<std::string> names;
+  for (int i = 0; i < 40; ++i) names.push_back("k" + std::to_string(i));  // more than a batch
+  for (const std::string& name : names) cache.set(name, "v");
+  cache.set("other", "v");
+  std::vector<std::string_view> keys{names.begin(), names.end()};
+  const std::string too_long(33'000, 'k');
+  keys.push_back(too_long);
+  CHECK_THROWS_AS(cache.erase_many(keys), std::length_error);
+  CHECK(cache.stats().entries == 41);
+  keys.back() = "none";
+  const WriteToken before = cache.set("z", "z");
+  const WriteToken token = cache.erase_many(keys);
+  CHECK(before < token);
+  CHECK(token < cache.set("z", "z"));
+  for (const std::string& name : names) CHECK(cache.why(name).state == Why::State::erased);
+  CHECK(cache.why("none").state == Why::State::erased);
+  CHECK(cache.get("other")->view() == "v");
+  CHECK(cache.erase_many({}) == WriteToken{});
+}
+
+TEST_CASE("set: a value larger than the cache throws nothing out, and why says so", "[lib]") {
+  Cache cache{{.capacity_bytes = 1 << 20, .name = "small"}};
+  const std::string huge(2 << 20, 'h');
+  for (int i = 0; i < 100; ++i) cache.set("k" + std::to_string(i), "v");
+  cache.set("set", "old");
+  cache.set("set", huge);
+  CHECK_FALSE(cache.contains("set"));
+  int calls = 0;
+  const auto loader = [&](std::string_view) -> std::optional<std::string> { return ++calls, huge; };
+  CHECK(cache.get_or_load("loaded", loader)->view() == huge);
+  CHECK_FALSE(cache.contains("loaded"));
+  for (const char* key : {"set", "loaded"}) {
+    CHECK(cache.why(key).state == Why::State::too_large);
+    CHECK(to_string(cache.why(key)).starts_with("larger than the cache has room for: written by small "));
+  }
+  CHECK(cache.get_or_load("loaded", loader)->view() == huge);
+  CHECK(calls == 2);
+  CHECK(cache.stats().entries == 100);
+  CHECK(cache.stats().evictions == 0);
+  CHECK(cache.stats().too_large == 3);
+}
+
 TEST_CASE("value: stays as it is when the key changes and when the cache is gone", "[lib]") {
   auto cache = std::make_unique<Cache>();
   cache->set("k", "one");

@@ -137,6 +137,21 @@ TEST_CASE("typed: many are set and read as one by one", "[lib]") {
     CHECK(cache.ttl(prefix + "b") <= std::chrono::minutes{1});
     CHECK(cache.stats().decode_misses == 1);
     CHECK(tags.get_many({}).empty());
+    CHECK(tags.contains("b"));
+    CHECK(tags.contains("spoilt"));
+    CHECK_FALSE(tags.contains("none"));
+    CHECK(tags.ttl("b") <= std::chrono::minutes{1});
+    CHECK(tags.ttl("b") > std::chrono::seconds{1});
+    CHECK_FALSE(tags.ttl("none"));
+    CHECK(tags.why("b").state == Why::State::served);
+    CHECK(tags.why("none").state == Why::State::never_seen);
+    cache.set("b" + prefix, "with another prefix");
+    const WriteToken erased = tags.erase_many(keys);
+    CHECK(erased < cache.erase("z"));
+    CHECK(tags.why("none").state == Why::State::erased);
+    CHECK_FALSE(tags.contains("b"));
+    CHECK_FALSE(cache.contains(prefix + "spoilt"));
+    if (!prefix.empty()) CHECK(cache.contains("b" + prefix));
   }
 }
 

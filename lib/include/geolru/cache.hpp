@@ -85,6 +85,7 @@ class GEOLRU_API Cache {
   /// key share one loader call, on the thread of the first of them, and what it returns or throws; nullopt is not
   /// stored. The TTL counts from when the loader returns; the entry ends `max_drift` earlier than `max_ttl` after the call,
   /// at the latest. With `SetOptions::wait_at_most` a caller waits no longer than that for another's loader.
+  /// A result for which there would be no room here if all else went (see `set`) is given to the callers and not stored.
   ///
   /// A set, erase or clear that begins after the loader did wins over it, on every node. What the loader returned is not
   /// stored if such a write has come to this node by then; if it comes later, it replaces what is stored. The callers get
@@ -120,6 +121,10 @@ class GEOLRU_API Cache {
 
   /// Sets `key`: here before it returns, elsewhere a network hop later. Where two nodes set a key the later one
   /// wins everywhere. Throws std::length_error when key or value is too long, std::invalid_argument for a bad TTL.
+  ///
+  /// A value for which there would be no room here if all else went is not stored, and nothing goes for it: `why` says
+  /// so, `Stats::too_large` counts it, and as the value that `key` had is overwritten, the key has none, on any node.
+  /// From another node such a value is not taken, either; nodes that have the room hold it.
   WriteToken set(std::string_view key, std::string_view value, SetOptions options = {});
   WriteToken set(std::string_view key, std::span<const std::byte> value, SetOptions options = {});
 
@@ -130,6 +135,10 @@ class GEOLRU_API Cache {
 
   /// Removes `key` like `set` sets it. Throws std::length_error when the key is too long.
   WriteToken erase(std::string_view key);
+
+  /// Removes each of `keys`, in this order, as so many calls of `erase` would; the token is that of the last, whose `wait`
+  /// waits for all. Throws like `erase`, before anything is removed, but for std::bad_alloc.
+  WriteToken erase_many(std::span<const std::string_view> keys);
 
   /// Removes every entry of the cluster that is older than this call, also those that arrive only later.
   WriteToken clear();
@@ -146,7 +155,8 @@ class GEOLRU_API Cache {
 
   // -- The cluster -------------------------------------------------------------------------------------
 
-  /// Per other region, by name, how far behind it this node may be; regions that cannot be reached are left out.
+  /// Per other region, by name, how far behind it this node may be. A region that cannot be reached is kept, with an age
+  /// that grows, as long as one of its members is known that has not left. After `close` there is none.
   [[nodiscard]] std::vector<Staleness> staleness() const;
 
   /// Every node known, this one included, in no particular order. After `close` this one alone.

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <bit>
+#include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <cstring>
@@ -145,6 +146,22 @@ class TypedCache {
 
   /// As `Cache::erase`.
   WriteToken erase(std::string_view key) { return cache_->erase(Key{prefix_, key}); }
+
+  /// As `Cache::erase_many`.
+  WriteToken erase_many(std::span<const std::string_view> keys) {
+    return cache_->erase_many(Keys{prefix_, keys}.all());
+  }
+
+  /// As `Cache::contains`: whether there is a value. It may be one that does not decode.
+  [[nodiscard]] bool contains(std::string_view key) const { return cache_->contains(Key{prefix_, key}); }
+
+  /// As `Cache::ttl`.
+  [[nodiscard]] std::optional<std::chrono::milliseconds> ttl(std::string_view key) const {
+    return cache_->ttl(Key{prefix_, key});
+  }
+
+  /// As `Cache::why`. A value that does not decode counts as served.
+  [[nodiscard]] Why why(std::string_view key) const { return cache_->why(Key{prefix_, key}); }
 
   /// As `Cache::get_or_load`, with `std::optional<T> loader(std::string_view key)`, which is given the key without
   /// its prefix. A value that does not decode is loaded anew and overwritten.
