@@ -1,4 +1,5 @@
 """Runs geolru-node processes and talks to them: a command a line, a JSON object a line back."""
+import collections
 import contextlib
 import json
 import os
@@ -132,7 +133,7 @@ class Nodes:
 
     def ask_all(self, command, timeout=20):
         """The same command to all at the same moment; their answers by name."""
-        return ask_each({node: command for node in self}, timeout)
+        return {node.name: answer for node, answer in ask_each({node: command for node in self}, timeout).items()}
 
     def end_all(self):
         """Asks all to leave at the same time, and kills those that do not."""
@@ -152,10 +153,10 @@ class Nodes:
 
 
 def ask_each(commands, timeout=20):
-    """{node: command} sent before the first answer is awaited; the answers by name."""
+    """{node: command} sent before the first answer is awaited; the answers by node, as names may repeat."""
     for node, command in commands.items():
         node.tell(command)
-    return {node.name: node.answer(timeout) for node in commands}
+    return {node: node.answer(timeout) for node in commands}
 
 
 def poll(what, within, every=0.02):
@@ -191,9 +192,9 @@ def closed_up_to(nodes, wall_ms):
     """Whether each of these nodes holds everything that any of them wrote before `wall_ms`."""
     nodes = list(nodes)
     for asked, closed in ask_each({node: "closed" for node in nodes}).items():
-        up_to = {}
-        for row in closed["closed"]:  # a node that was started again has two of the same name
-            up_to[row["name"]] = max(row["ms"], up_to.get(row["name"], 0))
-        if any(up_to.get(node.name, 0) < wall_ms for node in nodes if node.name != asked):
-            return False
+        for name, count in collections.Counter(node.name for node in nodes if node is not asked).items():
+            rows = [row["ms"] for row in closed["closed"] if row["name"] == name and not row["self"]]
+            # A node that was started again has an older row of its name, too.
+            if len(rows) < count or sorted(rows)[-count] < wall_ms:
+                return False
     return True
