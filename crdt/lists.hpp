@@ -19,9 +19,7 @@ class StubHeap {
   void push(SlotArray& slots, SlotId id) {
     heap_.push(Entry{slots[id].stamp, id}, older_first, NotePlace{slots});
   }
-  void remove(SlotArray& slots, SlotId id) {
-    heap_.remove(slots[id].heap_place, older_first, NotePlace{slots});
-  }
+  void remove(SlotArray& slots, SlotId id) { heap_.remove(slots[id].place, older_first, NotePlace{slots}); }
   [[nodiscard]] bool empty() const { return heap_.empty(); }
   [[nodiscard]] SlotId top() const { return heap_.empty() ? no_slot : heap_.top().slot; }
   /// Of the top one; zero if there is none.
@@ -50,7 +48,7 @@ class StubHeap {
   static constexpr auto older_first = [](const Entry& a, const Entry& b) { return a.stamp() < b.stamp(); };
   struct NotePlace {
     void operator()(const Entry& entry, std::size_t index) const {
-      slots[entry.slot].heap_place = static_cast<std::uint32_t>(index);
+      slots[entry.slot].place = static_cast<std::uint32_t>(index);
     }
     SlotArray& slots;
   };

@@ -7,6 +7,12 @@
 #include "crdt/limits.hpp"
 
 namespace geolru::crdt {
+namespace {
+
+/// So many values that go together are brought into the cache at once.
+constexpr std::size_t drops_prepared = 8;
+
+}  // namespace
 
 Shard::~Shard() {
   for (SlotId id = 0; id < slots_.end(); ++id) {
@@ -94,7 +100,7 @@ SlotId Shard::put(const Meta& meta, SlotId held, Block* block, Came came, WallMs
             .came_after = CoarseMs{now - meta.stamp.hlc.ms()}});
   Slot& slot = slots_[id];
   if (block != nullptr) {
-    set_value(id, owned.detach());
+    set_value(id, owned.detach(), now);
   } else {
     drop_value(id);
     if (joins_stubs) stubs_.push(slots_, id);
@@ -134,7 +140,7 @@ SlotId Shard::revive(KeyHash hash, SlotId found, Block* block, bool is_missed, W
   if (is_missed) slot.came = Came::fetched;
   slot.came_after = CoarseMs{now - slot.stamp.ms()};
   block->note_use({.tick = 0, .read = is_missed});
-  set_value(id, owned.detach());
+  set_value(id, owned.detach(), now);
   return id;
 }
 
@@ -144,19 +150,19 @@ SlotId Shard::note_lack(KeyHash hash, SlotId found, Lack lack) {
   return id;
 }
 
-void Shard::set_value(SlotId id, Block* block) {
+void Shard::set_value(SlotId id, Block* block, WallMs now) {
   Slot& slot = slots_[id];
   Block* const old = std::exchange(slot.block, block);
   block->set_life(slot.as_of, slot.ttl_ms);
   if (old == nullptr) {
     order_.insert(id, *block);
+    wheel_.insert(slots_, id, now);
   } else {
     order_.replace(*old, *block);
+    wheel_.update(slots_, id, now);
   }
   index_.set_block(slot.hash, id, block);
   block_bytes_ += block->footprint();
-  expiry_min_ = std::min(expiry_min_, slot.expires());
-  expiry_min_round_ = std::min(expiry_min_round_, slot.expires());
   if (old != nullptr) retire(old);
 }
 
@@ -165,6 +171,7 @@ void Shard::drop_value(SlotId id) {
   if (!slot.is_live()) return;
   index_.set_block(slot.hash, id, nullptr);
   order_.remove(id);
+  wheel_.remove(slots_, id);
   retire(std::exchange(slot.block, nullptr));
 }
 
@@ -215,6 +222,9 @@ void Shard::prepare_evictions(std::size_t count) const {
 void Shard::prefetch_value(const Slot& slot) const {
   prefetch_place(slot);
   __builtin_prefetch(slot.block, 1);
+  for (const SlotId id : {slot.wheel_before, slot.wheel_after}) {
+    if (id != no_slot) __builtin_prefetch(&slots_[id], 1);
+  }
 }
 
 /// What changes when the slot itself goes.
@@ -227,29 +237,35 @@ void Shard::prefetch_place(const Slot& slot) const {
 bool Shard::sweep(WallMs now, Ms retention, std::size_t slots) {
   order_.keep_up(slots_, slots);
   if (!forget_past_retention(now, retention, slots)) return false;
-  if (sweep_next_ == 0) {
-    if (now < expiry_min_) return true;
-    expiry_min_round_ = WallMs::max();
-  }
-  const SlotId end = slots_.end();
-  // All at once, where each would be waited for with the lock held.
-  for (SlotId id = sweep_next_; id < end && id - sweep_next_ < slots; ++id) {
-    if (slots_[id].is_live() && !serves(slots_[id], now)) prefetch_value(slots_[id]);
-  }
-  for (; sweep_next_ < end; ++sweep_next_) {
-    if (slots-- == 0) return false;
-    const Slot& slot = slots_[sweep_next_];
-    if (!slot.is_live()) continue;
-    if (serves(slot, now)) {
-      expiry_min_round_ = std::min(expiry_min_round_, slot.expires());
-    } else {
-      make_stub(sweep_next_, Lack::never_came);  // its register says why
-      ++expirations;
+  drop_dead(now, slots, slots);
+  return now < dead_from();
+}
+
+std::size_t Shard::drop_dead(WallMs now, std::size_t most, std::size_t& looks) {
+  std::size_t dropped = 0;
+  const auto drop = [&](SlotId id) {
+    make_stub(id, Lack::never_came);  // its register says why
+    ++expirations;
+    ++dropped;
+  };
+  while (dropped < most) {
+    const SlotId id = wheel_.first_expired(slots_, now, looks);
+    if (id == no_slot) break;
+    // A few at once, where each would be waited for with the lock held.
+    if (dropped % drops_prepared == 0) {
+      wheel_.visit_from(slots_, id, drops_prepared, [&](SlotId each) { prefetch_value(slots_[each]); });
     }
+    drop(id);
   }
-  sweep_next_ = 0;
-  expiry_min_ = expiry_min_round_;
-  return true;
+  if (sweep_next_ == no_slot) return dropped;
+  for (; sweep_next_ < slots_.end(); ++sweep_next_) {
+    if (looks == 0 || dropped == most) return dropped;
+    --looks;
+    const Slot& slot = slots_[sweep_next_];
+    if (slot.is_live() && version_of(slot) <= cleared_) drop(sweep_next_);
+  }
+  sweep_next_ = no_slot;
+  return dropped;
 }
 
 bool Shard::forget_past_retention(WallMs now, Ms retention, std::size_t& slots) {
@@ -296,7 +312,8 @@ void Shard::forget_everything() {
   for (std::size_t i = 0; i < logs_.size(); ++i) retire_log(i);
   cleared_ = {};
   cleared_at_.store(0, std::memory_order_release);
-  sweep_next_ = 0;
+  sweep_next_ = no_slot;
+  wheel_ = {};  // which goes on from another time
 }
 
 void Shard::retire_log(std::size_t log) {
@@ -312,7 +329,7 @@ bool Shard::clear(Version version) {
   if (version < cleared_) return false;
   cleared_ = version;
   cleared_at_.store(version.as_of.raw, std::memory_order_release);
-  expiry_min_ = expiry_min_round_ = WallMs{};  // the next whole round of the sweep takes the values away
+  sweep_next_ = 0;
   return true;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "crdt/change_ring.hpp"
+#include "crdt/expiry_wheel.hpp"
 #include "crdt/index.hpp"
 #include "crdt/lists.hpp"
 #include "crdt/load.hpp"
@@ -134,6 +135,11 @@ class Shard {
   /// Brings what the next evictions read into the cache, all at once: waiting for it one after another is most of what
   /// they cost.
   void prepare_evictions(std::size_t count) const;
+  /// Takes expired and cleared values away, no more than `most`, looking at no more slots than `looks`, which falls. How
+  /// many it was.
+  std::size_t drop_dead(WallMs now, std::size_t most, std::size_t& looks);
+  /// Before this `drop_dead` would find nothing to do.
+  [[nodiscard]] WallMs dead_from() const { return sweep_next_ == no_slot ? wheel_.due_at() : WallMs::min(); }
   /// Packs old stubs and drops what is over the budget, a stub a step; more steps only if young stubs would exceed
   /// theirs. The highest stamp dropped, zero if none was.
   Hlc trim_stubs(WallMs now, std::size_t steps = steps_per_call);
@@ -260,7 +266,7 @@ class Shard {
   }
   [[nodiscard]] Hlc cleared_at() const { return Hlc{cleared_at_.load(std::memory_order_acquire)}; }
   std::uint16_t log_for(Origin origin);
-  void set_value(SlotId id, Block* block);
+  void set_value(SlotId id, Block* block, WallMs now);
   void drop_value(SlotId id);
   void retire(Block* block);
   void prefetch_neighbours(const Slot& slot) const;
@@ -319,7 +325,8 @@ class Shard {
 
   SlotArray slots_;
   UseOrder order_;      // Invariant: knows exactly the live slots,
-  StubHeap stubs_;      // and this one holds the others, but for the clear register.
+  ExpiryWheel wheel_;   // and so does this one;
+  StubHeap stubs_;      // this one holds the others, but for the clear register.
   PackedStubs packed_;  // Invariant: of keys that have no slot.
   std::vector<OriginLog> logs_;
   std::unordered_map<Origin, std::uint16_t> log_of_;  // only ever looked up
@@ -329,9 +336,8 @@ class Shard {
   std::size_t block_bytes_ = 0;
   Version cleared_;  // The latest clear: older versions are dead.
 
-  WallMs expiry_min_ = WallMs::max();        // Nothing live expires before this.
-  WallMs expiry_min_round_ = WallMs::max();  // The same for what this round of the sweep has seen.
-  SlotId sweep_next_ = 0;
+  SlotId sweep_next_ =
+      no_slot;  // What was cleared is gone from the slots before this one; no_slot: from all.
 };
 
 }  // namespace geolru::crdt

@@ -12,7 +12,7 @@
 
 namespace geolru::crdt {
 
-/// Live with a block, a stub without. A live slot is known to its shard's LRU and a stub is in its heap of stubs;
+/// Live with a block, a stub without. A live slot is known to its shard's LRU and wheel, a stub is in its heap of stubs;
 /// both are in the log of their origin.
 struct alignas(64) Slot {
   KeyHash hash{};
@@ -27,10 +27,12 @@ struct alignas(64) Slot {
   CoarseMs came_after;               ///< From the write until it, or its value, came.
   Block* block = nullptr;            ///< Owns one reference; null: a stub.
 
-  std::uint32_t heap_place = 0;  ///< Stub: where in the heap.
+  std::uint32_t place = 0;  ///< Stub: where in the heap; live: its bucket in the wheel.
   SlotId log_older = no_slot;
-  SlotId log_newer = no_slot;    ///< Also links the free slots.
-  std::uint32_t last_event = 0;  ///< Low bits of its newest event in the change ring.
+  SlotId log_newer = no_slot;     ///< Also links the free slots.
+  std::uint32_t last_event = 0;   ///< Low bits of its newest event in the change ring.
+  SlotId wheel_before = no_slot;  ///< Live: in its bucket of the wheel.
+  SlotId wheel_after = no_slot;
 
   [[nodiscard]] bool is_live() const { return block != nullptr; }
   [[nodiscard]] WallMs expires() const { return as_of.ms() + Ms{ttl_ms}; }

@@ -179,8 +179,8 @@ Written Store::write(KeyHash key_hash, BlockRef block, bool deletes, Ms ttl, Wal
 }
 
 void Store::spread_clear(Version version) {
-  for (const auto& shard : shards_) {
-    const std::lock_guard lock{shard->mutex};
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    const Hold shard{*this, i};
     shard->clear(version);
   }
 }

@@ -292,10 +292,16 @@ class Store {
            (options_.capacity_entries != 0 && live + slack.entries > options_.capacity_entries);
   }
   [[nodiscard]] bool over_capacity() const;
+  void drop_dead(std::size_t preferred, Debt& debt);
+  void note_dead(WallMs from);
+  [[nodiscard]] bool has_dead() const {
+    return clock_.last().ms() >= dead_from_.load(std::memory_order_relaxed);
+  }
   void make_room(std::size_t preferred, std::uint32_t written, Debt debt);
   void admit(std::size_t shard, std::uint32_t arrived, const Meta& meta, Debt debt);
   bool evict_but(std::size_t preferred, std::uint32_t spare, MayGo which, Debt& debt);
   std::size_t evict_from(Hold& shard, std::uint32_t spare, MayGo which, Debt& debt);
+  std::size_t evict_live(Hold& shard, std::uint32_t spare, MayGo which, Debt& debt);
   [[nodiscard]] bool may_be_overwritten(Hlc load) const;
   void give_up(const Load& load);
   void note_floor(Hlc floor);
@@ -319,6 +325,8 @@ class Store {
   std::atomic<std::size_t> live_{0};
   std::atomic<std::size_t> evict_hand_{0};
   alignas(64) std::atomic<std::uint64_t> dirty_{0};
+  alignas(64) std::atomic<WallMs> dead_from_{
+      WallMs::max()};  // No value has expired or is cleared before this.
   std::atomic<std::uint64_t> too_large_{0};
   alignas(64) std::atomic<std::uint64_t> floor_max_{0};
   std::atomic<std::uint64_t> pending_floor_{0};

@@ -18,9 +18,9 @@ struct Store::Debt {
   std::size_t bytes = 0;
   std::size_t evicted = 0;  ///< For it, so far.
 
-  void pay(std::size_t freed) {
+  void pay(std::size_t freed, std::size_t count = 1) {
     bytes -= std::min(bytes, freed);
-    ++evicted;
+    evicted += count;
   }
 };
 
@@ -35,7 +35,12 @@ class Store::Hold {
         lock_{shard_.mutex},
         bytes_{shard_.bytes()},
         live_{shard_.live()} {}
-  ~Hold() { add_to_totals(); }
+  ~Hold() {
+    add_to_totals();
+    const WallMs dead_from = shard_.dead_from();
+    if (dead_from < store_.dead_from_.load(std::memory_order_relaxed)) [[unlikely]]
+      store_.note_dead(dead_from);
+  }
   Hold(const Hold&) = delete;
   Hold& operator=(const Hold&) = delete;
   Shard* operator->() const { return &shard_; }

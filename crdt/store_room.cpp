@@ -10,6 +10,8 @@ namespace {
 
 /// The most that go in one hold of a shard's lock.
 constexpr std::size_t evictions_per_hold = 32;
+/// Slots that one call looks at for dead values. Each look finds one or brings a slot closer to its end for good.
+constexpr std::size_t looks_per_call = 256;
 /// So many evictions of a call may pack old stubs, too.
 constexpr std::size_t packing_evictions = 16;
 
@@ -70,8 +72,38 @@ void Store::admit(std::size_t index, SlotId arrived, const Meta& meta, Debt debt
   make_room(index, no_slot, debt);
 }
 
+void Store::note_dead(WallMs from) {
+  WallMs known = dead_from_.load(std::memory_order_relaxed);
+  while (from < known && !dead_from_.compare_exchange_weak(known, from, std::memory_order_relaxed)) {
+  }
+}
+
+/// Takes dead values away for what is owed, from the shard just written to and then once around them all. A round that
+/// finds no more is not made again within the same millisecond.
+void Store::drop_dead(std::size_t preferred, Debt& debt) {
+  if (debt.bytes == 0 || !over_capacity()) return;
+  // Every shard that was held says itself since when it has any. Who comes meanwhile evicts.
+  dead_from_.store(WallMs::max(), std::memory_order_relaxed);
+  const WallMs now = clock_.last().ms();
+  std::size_t looks = looks_per_call;
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    if (looks == 0 || debt.bytes == 0 || !over_capacity()) return note_dead(now);
+    Hold shard{*this, (preferred + i) % shards_.size()};
+    for (std::size_t dropped = 0; dropped < evictions_per_hold && debt.bytes > 0;) {
+      if (!shard.over_capacity(slack_)) break;
+      const std::size_t before = shard->bytes();
+      const std::size_t more = shard->drop_dead(now, evictions_at_once, looks);
+      if (more == 0) break;
+      debt.pay(before - std::min(before, shard->bytes()), more);
+      dropped += more;
+      note_floor(shard->trim_stubs(now, more * Shard::steps_per_call));
+    }
+  }
+}
+
 /// False if nothing is left that may go.
 bool Store::evict_but(std::size_t preferred, SlotId spare, MayGo which, Debt& debt) {
+  if (has_dead()) drop_dead(preferred, debt);
   // From the shard just written to while it holds its share, then once around them all, one lock at a time.
   std::size_t barren = 0;
   std::size_t index = preferred;
@@ -80,7 +112,7 @@ bool Store::evict_but(std::size_t preferred, SlotId spare, MayGo which, Debt& de
     std::size_t evicted = 0;
     {
       Hold shard{*this, index};
-      evicted = evict_from(shard, index == preferred ? spare : no_slot, which, debt);
+      evicted = evict_live(shard, index == preferred ? spare : no_slot, which, debt);
     }
     barren = evicted != 0 ? 0 : barren + 1;
     if (evicted == 0 || index != preferred || evicted == evictions_per_hold)
@@ -89,9 +121,14 @@ bool Store::evict_but(std::size_t preferred, SlotId spare, MayGo which, Debt& de
   return true;
 }
 
+/// Evicts from a shard that is held, unless dead values go first, here or elsewhere. How many it was.
+std::size_t Store::evict_from(Hold& shard, SlotId spare, MayGo which, Debt& debt) {
+  return has_dead() ? 0 : evict_live(shard, spare, which, debt);
+}
+
 /// Evicts from a shard that is held, if there is too much of all, unless it has less than its share: no more than others
 /// would like to wait for. How many it was.
-std::size_t Store::evict_from(Hold& shard, SlotId spare, MayGo which, Debt& debt) {
+std::size_t Store::evict_live(Hold& shard, SlotId spare, MayGo which, Debt& debt) {
   if (!shard.over_capacity()) return 0;
   const std::size_t share = live_.load(std::memory_order_relaxed) / shards_.size();
   // Taking many from one before going on to the next is quicker, and no less fair in the end.

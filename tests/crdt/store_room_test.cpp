@@ -168,5 +168,84 @@ TEST_CASE("large: what goes for a value goes only if it then fits, beside any st
   REQUIRE(refused > 0);
 }
 
+std::size_t held_of(Store& store, const std::string& prefix, int count, WallMs wall) {
+  std::size_t held = 0;
+  for (int i = 0; i < count; ++i) held += store.ttl(prefix + std::to_string(i), wall).has_value() ? 1 : 0;
+  return held;
+}
+
+TEST_CASE("room: expired values go before live ones, without a sweep", "[store]") {
+  const auto eviction = GENERATE(Eviction::lru, Eviction::sieve);
+  const bool replicated = GENERATE(true, false);
+  const std::size_t shards = GENERATE(std::size_t{1}, std::size_t{4});
+  const std::int64_t later = GENERATE(20, 21, 50, 1'000, 70'000);
+  Store store{{.capacity_bytes = 2 * mib, .replicated = replicated, .shards = shards, .eviction = eviction},
+              self};
+  const std::string value(100, 'v');
+  for (int i = 0; i < 2'000; ++i) store.set("live" + std::to_string(i), value, ttl, at(0));
+  for (int i = 0; i < 5'000; ++i) store.set("dead" + std::to_string(i), value, Ms{20}, at(0));
+  REQUIRE(store.stats().evictions == 0);
+  for (int i = 0; i < 3'000; ++i) store.set("new" + std::to_string(i), value, ttl, at(later));
+  REQUIRE(held_of(store, "live", 2'000, at(later)) == 2'000);
+  REQUIRE(held_of(store, "new", 3'000, at(later)) == 3'000);
+  const StoreStats stats = store.stats();
+  REQUIRE(stats.evictions == 0);
+  REQUIRE(stats.expirations > 1'000);
+  REQUIRE(stats.expirations < 5'000);  // no more than there is need for
+  REQUIRE(stats.bytes <= stats.capacity_bytes);
+}
+
+TEST_CASE("room: an expired value goes before live ones, however it came and wherever it is", "[store]") {
+  // One entry too many each time: the expired one goes, of whatever shard.
+  const std::size_t shards = GENERATE(std::size_t{1}, std::size_t{4});
+  Store store{{.capacity_entries = 100, .shards = shards}, self};
+  for (int i = 0; i < 60; ++i) store.set("live" + std::to_string(i), "v", ttl, at(0));
+  for (int i = 0; i < 10; ++i) {
+    // Long to live, and then not.
+    store.set("shorter" + std::to_string(i), "v", ttl, at(0));
+    store.set("shorter" + std::to_string(i), "v", Ms{50}, at(1));
+    store.set("written" + std::to_string(i), "v", Ms{50 + i}, at(1));
+    const std::string loaded = "loaded" + std::to_string(i);
+    REQUIRE(store.finish_load(store.begin_load(loaded, at(1)), loaded, "v", Ms{50}, at(1)));
+    deliver(store, put_of("came" + std::to_string(i), "v", hlc(1), east, Ms{50}), at(1));
+    (void)store.get("came" + std::to_string(i), at(1));
+  }
+  REQUIRE(store.stats().live == 100);
+  REQUIRE(store.stats().evictions == 0);
+  for (int i = 0; i < 40; ++i) {
+    const std::string key = "new" + std::to_string(i);
+    if (i % 2 == 0) {
+      store.set(key, "v", ttl, at(100));
+    } else {
+      REQUIRE(deliver(store, put_of(key, "v", hlc(100), east), at(100)) == Applied::stored);
+    }
+    REQUIRE(store.ttl(key, at(100)));
+  }
+  REQUIRE(store.stats().expirations == 40);
+  REQUIRE(store.stats().evictions == 0);
+  REQUIRE(held_of(store, "live", 60, at(100)) == 60);
+}
+
+TEST_CASE("room: one that lives on although its bucket is due is not taken for expired", "[store]") {
+  Store store{{.capacity_entries = 10, .shards = 1}, self};
+  for (int i = 0; i < 10; ++i) store.set("k" + std::to_string(i), "v", Ms{50}, at(0));
+  for (int i = 0; i < 9; ++i) store.set("k" + std::to_string(i), "v", ttl, at(49));
+  store.set("new", "v", ttl, at(1'000));
+  REQUIRE(held_of(store, "k", 9, at(1'000)) == 9);
+  REQUIRE(store.stats().expirations == 1);
+}
+
+TEST_CASE("room: what is cleared goes before live ones, too", "[store]") {
+  Store store{{.capacity_entries = 10, .shards = 1, .eviction = Eviction::sieve}, self};
+  for (int i = 0; i < 8; ++i) {
+    store.set("old" + std::to_string(i), "v", ttl, at(0));
+    (void)store.get("old" + std::to_string(i), at(0));
+  }
+  store.clear(at(1));
+  for (int i = 0; i < 10; ++i) store.set("new" + std::to_string(i), "v", ttl, at(2));
+  REQUIRE(held_of(store, "new", 10, at(2)) == 10);
+  REQUIRE(store.stats().evictions == 0);
+}
+
 }  // namespace
 }  // namespace geolru::crdt

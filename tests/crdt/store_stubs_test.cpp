@@ -92,12 +92,14 @@ struct Twins {
     const Account mine = packs.account(key, at(now));
     const Account other = plain.account(key, at(now));
     REQUIRE(mine.state == other.state);
-    REQUIRE(mine.lack == other.lack);
+    if (mine.state == Account::State::lacking) REQUIRE(mine.lack == other.lack);
     REQUIRE(mine.came == other.came);
     REQUIRE(mine.came_after == other.came_after);
   }
 
   void agree_in_all() {
+    // Which of the values that were cleared have gone so far depends on the slots that they are in.
+    for (Store* store : {&packs, &plain}) store->sweep(2'000, at(now));
     const auto mine = held_by(packs);
     const auto other = held_by(plain);
     REQUIRE(std::ranges::equal(mine, other, [](const auto& a, const auto& b) {
