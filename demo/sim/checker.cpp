@@ -94,6 +94,7 @@ void Checker::stepped(NodeId node) {
   NodeView& view = views_[node];
   ++checks_;
   note_clock_fault(node);
+  check_evictions(node, view);
   check_clock(node, view);
   check_life(node, view);
   check_audits(node, view);
@@ -129,6 +130,17 @@ void Checker::check_true_time(NodeId node, const Write& write) const {
            std::to_string((write.made_at - newest->made_at).count() / 1000) + " ms before");
 }
 
+/// Looked at before the clock that the step before left is forgotten: whatever had expired by then was there to go.
+void Checker::check_evictions(NodeId node, NodeView& view) {
+  const std::uint64_t evictions = world_.store(node).stats().evictions;
+  if (std::exchange(view.evictions, evictions) == evictions) return;
+  world_.store(node).for_each([&](const crdt::Outgoing& held) {
+    if (held.block && held.meta.expires() <= view.clock.ms())
+      fail("Expired first", node,
+           "a live value was evicted while one as of " + when(held.meta.as_of) + " had expired");
+  });
+}
+
 void Checker::check_clock(NodeId node, NodeView& view) {
   auto& store = world_.store(node);
   const Hlc last = store.clock().last();
@@ -153,6 +165,7 @@ void Checker::check_life(NodeId node, NodeView& view) {
     anew.clock = view.clock;
     anew.lives_from_nothing = from_nothing;
     anew.repairs_expected = view.repairs_expected;
+    anew.evictions = view.evictions;
     view = std::move(anew);
   }
   write_off(std::nullopt);

@@ -69,6 +69,7 @@ class Checker final : public Watcher {
     Us looked_at_everything{0};
     std::uint64_t repairs_expected = 0;
     std::uint64_t lives_from_nothing = 0;
+    std::uint64_t evictions = 0;
   };
 
   [[nodiscard]] std::string text(const Write& write) const;
@@ -82,6 +83,7 @@ class Checker final : public Watcher {
   void check_served(NodeId node, const NodeView& view, const crdt::Outgoing& held, KeyId key,
                     WallMs wall) const;
   void check_bounds(NodeId node) const;
+  void check_evictions(NodeId node, NodeView& view);
   void check_all_keys(NodeId node, NodeView& view);
   void write_off(std::optional<NodeId> without);
   [[nodiscard]] std::optional<std::string> unheard(NodeId node, KeyId key);

@@ -30,7 +30,8 @@ NodeSpec node_spec(const Faults& f, unsigned i) {
   spec.seeds = {"all:7400"};
   const Capacity& capacity = f.capacities[i % f.capacities.size()];
   spec.store = tiny_store(capacity.entries, capacity.stubs);
-  spec.store.capacity_bytes = f.capacity_bytes;
+  const bool is_small = f.large_values != 0 && i % 2 == 1;
+  spec.store.capacity_bytes = is_small ? Faults::small_capacity_bytes : f.capacity_bytes;
   spec.store.shards = f.shards;
   spec.store.stub_age_min = f.stub_age_min;
   spec.store.max_ttl = f.max_ttl;

@@ -118,6 +118,10 @@ Faults Faults::swarm(std::uint64_t seed) {
   f.races = r.pick({0u, 0u, 5u, 20u});
   if (r.chance(250)) f.detours = 1 + static_cast<unsigned>(r.below(20));
   if (r.chance(150)) f.floods = 1 + static_cast<unsigned>(r.below(10));
+  // Where links are so slow that one takes seconds, they would be all that the seed is about.
+  const bool is_quick = f.bytes_per_s == 0 && f.buffer_bytes > 2'000;
+  const bool are_large = r.chance(150) && is_quick && f.capacity_bytes > small_capacity_bytes;
+  if (are_large) f.large_values = r.pick({2u, 20u});
   const bool is_audited = f.max_ttl >= Ms{60'000} && f.gossip_interval <= Ms{1'000};
   if (r.chance(200) && is_audited) f.slots_lost = r.pick({1u, 2u, 3u});
   weigh(f, r);
@@ -173,6 +177,7 @@ constexpr std::array all_knobs{
     knob<&Faults::clears>("clears"),
     knob<&Faults::gets>("gets"),
     knob<&Faults::value_bytes_max>("value_bytes", 16),
+    knob<&Faults::large_values>("large_values"),
     knob<&Faults::jitter_per_mille>("jitter_per_mille"),
     knob<&Faults::bytes_per_s>("bytes_per_s"),
     knob<&Faults::resolve_fails>("resolve_fails"),

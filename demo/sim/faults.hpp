@@ -39,8 +39,9 @@ struct Faults {
   unsigned races = 0;  ///< Weight of loads and writes of one key at nearly the same time, on several nodes.
   Ms load_max{2'000};
   std::size_t value_bytes_max = 32;
-  bool fetches = true;       ///< What was evicted is asked of others when it is missed.
-  bool skewed_keys = false;  ///< The i-th key is used in proportion to 1 / i.
+  unsigned large_values = 0;  ///< Per mille of the sets; every other node is then too small to hold one.
+  bool fetches = true;        ///< What was evicted is asked of others when it is missed.
+  bool skewed_keys = false;   ///< The i-th key is used in proportion to 1 / i.
 
   // The network.
   Us delay_near{250};
@@ -73,6 +74,9 @@ struct Faults {
   /// Per mille of the messages with registers that get lost while the closes after them arrive. No network does
   /// that: it shows that the checker notices.
   unsigned records_lost = 0;
+
+  static constexpr std::size_t large_value_bytes = 300'000;
+  static constexpr std::size_t small_capacity_bytes = 256 * 1024;
 
   /// A healthy cluster.
   [[nodiscard]] static Faults none(std::uint64_t seed = 0);

@@ -78,7 +78,8 @@ Us patience(const Faults& f) {
   std::size_t bytes_per_s = f.buffer_bytes * 1'000'000 / static_cast<std::size_t>(delay.count());
   if (f.bytes_per_s != 0) bytes_per_s = std::min(bytes_per_s, f.bytes_per_s);
   // What the windows still hold goes first, and may end in catching up from the start.
-  const std::size_t everything = std::size_t{f.keys} * (f.value_bytes_max + 100) * f.nodes;
+  const std::size_t value = f.large_values != 0 ? Faults::large_value_bytes : f.value_bytes_max;
+  const std::size_t everything = std::size_t{f.keys} * (value + 100) * f.nodes;
   const std::size_t bytes = 2 * crdt::limits::link_window_bytes + everything;
   // A wall time is slow to follow a clock that was put right.
   return 60s + Us{f.max_drift} * 10 + Us{f.jump_max} * 2 + Us{f.gossip_interval} * 6 +

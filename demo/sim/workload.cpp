@@ -55,7 +55,8 @@ void MixedLoad::operate(NodeId node) {
   };
   const std::string k = key();
   if (is(f.sets)) {
-    const auto bytes = random_.below(f.value_bytes_max + 1);
+    const bool is_large = f.large_values != 0 && random_.chance(f.large_values);
+    const auto bytes = is_large ? Faults::large_value_bytes : random_.below(f.value_bytes_max + 1);
     return world_.set(node, k, random_.pick(f.ttls), bytes);
   }
   if (is(f.erases)) return world_.erase(node, k);
