@@ -7,52 +7,15 @@ namespace geolru::crdt {
 namespace {
 
 constexpr unsigned no_number = ~0u;
-constexpr unsigned thread_ends = no_number - 1;
-
-/// Gives every thread its number.
-class Numbers {
- public:
-  [[nodiscard]] unsigned take() {
-    const std::lock_guard lock{mutex_};
-    const auto free = std::find(taken_.begin(), taken_.end(), false);
-    const auto number = static_cast<unsigned>(free - taken_.begin());
-    if (free == taken_.end()) taken_.push_back(false);
-    taken_[number] = true;
-    return number;  // the smallest that is free, so that few lines are ever looked at
-  }
-  void give_back(unsigned number) {
-    const std::lock_guard lock{mutex_};
-    taken_[number] = false;
-  }
-
- private:
-  std::mutex mutex_;  // guards what follows
-  std::vector<bool> taken_;
-};
-
-Numbers& numbers() {
-  static auto* const all = new Numbers;  // outlives every thread
-  return *all;
-}
 
 }  // namespace
 
-// The number alone, without a destructor, is what every look-up asks for.
+// The number alone is what every look-up asks for.
 [[gnu::tls_model("initial-exec")]] constinit thread_local unsigned Readers::thread_number_ = no_number;
 
 std::atomic<unsigned> Readers::number_max_{0};
 
-unsigned Readers::take_number() {
-  struct Holder {
-    unsigned number = numbers().take();
-    ~Holder() {
-      thread_number_ = thread_ends;
-      numbers().give_back(number);
-    }
-  };
-  thread_local Holder holder;
-  return holder.number;
-}
+void Readers::forget_thread() { thread_number_ = no_number; }
 
 void Readers::raise_number_max(unsigned number) {
   unsigned max = number_max_.load(std::memory_order_relaxed);
@@ -61,7 +24,10 @@ void Readers::raise_number_max(unsigned number) {
 }
 
 Readers::Line& Readers::find_line(bool& is_crowded) {
-  if (thread_number_ == no_number) thread_number_ = take_number();
+  // Small numbers, so that few lines are ever looked at. A thread that can have none shares the crowded line.
+  if (thread_number_ == no_number) {
+    if (const OfThread* own = OfThread::get()) thread_number_ = own->number();
+  }
   raise_number_max(thread_number_);
   if (thread_number_ < crowded_line) return lines_[thread_number_];
   crowd_mutex_.lock();

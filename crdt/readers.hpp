@@ -13,6 +13,7 @@
 #include <mutex>
 
 #include "crdt/limbo.hpp"
+#include "crdt/of_thread.hpp"
 
 namespace geolru::crdt {
 
@@ -99,6 +100,9 @@ class Readers {
 
   [[nodiscard]] std::uint64_t hits() const;
 
+  /// The number of the calling thread is no longer its own.
+  static void forget_thread();
+
  private:
   static constexpr std::uint64_t idle = 0;
   static constexpr unsigned lines_max = 256;
@@ -106,7 +110,6 @@ class Readers {
 
   /// A small number that no other thread has at the same time; at first more than any.
   static constinit thread_local unsigned thread_number_;
-  static unsigned take_number();
   /// No thread has ever had a larger one.
   static std::atomic<unsigned> number_max_;
   static void raise_number_max(unsigned number);
@@ -123,6 +126,7 @@ class Readers {
   }
   [[nodiscard]] Line& find_line(bool& is_crowded);
 
+  const OfThread::User user_;  // First: gone when nobody reads or retires any more.
   const FenceAll fence_all_;
   const std::unique_ptr<Line[]> lines_;
   const std::unique_ptr<Limbo[]> limbos_;  // each of the thread that has the line

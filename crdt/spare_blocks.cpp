@@ -4,6 +4,8 @@
 #include <new>
 #include <utility>
 
+#include "crdt/of_thread.hpp"
+
 // AddressSanitizer is to see who uses what is spared, all but the pointer to the next one, by which LeakSanitizer goes.
 #if __has_include(<sanitizer/asan_interface.h>)
 #include <sanitizer/asan_interface.h>
@@ -24,21 +26,17 @@ void* SpareBlocks::allocate(std::size_t footprint) {
 }
 
 void SpareBlocks::free(void* memory, std::size_t footprint) {
-  SpareBlocks* const own = footprint <= footprint_max ? make_of_thread() : nullptr;
+  SpareBlocks* const own = footprint <= footprint_max ? find_of_thread() : nullptr;
   own != nullptr ? own->keep(memory, footprint) : ::operator delete(memory);
 }
 
-SpareBlocks* SpareBlocks::make_of_thread() {
-  struct Holder {
-    Holder() { of_thread_ = &spares; }
-    ~Holder() { of_thread_ = nullptr; }
-    SpareBlocks spares;
-  };
+SpareBlocks* SpareBlocks::find_of_thread() {
   if (of_thread_ != nullptr) return of_thread_;
-  // What is freed after the holder has gone, by what goes later, is not kept.
-  thread_local Holder holder;
+  if (OfThread* const own = OfThread::get()) of_thread_ = &own->spares();
   return of_thread_;
 }
+
+void SpareBlocks::forget_thread() { of_thread_ = nullptr; }
 
 SpareBlocks::~SpareBlocks() {
   while (bytes_ != 0) give_back_one();

@@ -25,6 +25,11 @@ class SpareBlocks {
   [[nodiscard]] static std::size_t held() { return of_thread_ == nullptr ? 0 : of_thread_->bytes_; }
   static constexpr std::size_t held_max = 256 * 1024;
 
+  /// The spares of the calling thread are no longer its own.
+  static void forget_thread();
+
+  SpareBlocks() = default;
+  ~SpareBlocks();
   SpareBlocks(const SpareBlocks&) = delete;
   SpareBlocks& operator=(const SpareBlocks&) = delete;
 
@@ -35,14 +40,13 @@ class SpareBlocks {
   };
   static constexpr std::size_t footprint_max = 4 * 1024;  // of what is spared
 
-  SpareBlocks() = default;
-  ~SpareBlocks();
-  [[nodiscard]] static SpareBlocks* make_of_thread();
+  /// Null: there is no memory for them, or the library is being unloaded.
+  [[nodiscard]] static SpareBlocks* find_of_thread();
   [[nodiscard]] void* take(std::size_t footprint);
   void keep(void* memory, std::size_t footprint);
   void give_back_one();
 
-  /// Null: none was needed yet, or the thread is about to end.
+  /// Null: none was needed yet.
   static constinit thread_local SpareBlocks* of_thread_;
 
   std::array<Spare*, footprint_max / grain + 1> spares_{};  // by size
