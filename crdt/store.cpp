@@ -65,6 +65,12 @@ bool raise_stamp(Stamps& stamps, Origin origin, Hlc to) {
   return true;
 }
 
+std::size_t Store::capacity_min(const StoreOptions& options) {
+  constexpr std::size_t small_entry = 32;
+  const std::size_t rings = options.replicated ? limits::ring_events_min * sizeof(ChangeRing::Event) : 0;
+  return rings + slot_bytes + Block::footprint(small_entry);
+}
+
 Store::Store(const StoreOptions& options, Origin self)
     : options_{options},
       self_{static_cast<std::uint64_t>(self)},

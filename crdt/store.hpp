@@ -134,6 +134,9 @@ struct StoreStats {
 
 class Store {
  public:
+  /// The least capacity of use: what an empty store takes up, its rings included, and one small entry.
+  [[nodiscard]] static std::size_t capacity_min(const StoreOptions& options);
+
   Store(const StoreOptions& options, Origin self);
   ~Store();
   Store(const Store&) = delete;

@@ -33,7 +33,22 @@ void check_duration(const char* member, Ms duration, Ms max) {
          "; set it to more than 0 and at most " + in_ms(max));
 }
 
+/// Where `text` has a control character of ASCII or, in UTF-8, one of Latin-1.
+std::size_t find_control(std::string_view text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const bool is_first_of_two = byte == 0xc2 && i + 1 < text.size();
+    if (byte < 0x20 || byte == 0x7f || (is_first_of_two && static_cast<unsigned char>(text[i + 1]) < 0xa0))
+      return i;
+  }
+  return std::string_view::npos;
+}
+
 void check_name(const char* member, std::string_view name) {
+  if (const std::size_t at = find_control(name); at != std::string_view::npos) {
+    refuse(std::string{"Options::"} + member + " has a control character at byte " + std::to_string(at) +
+           "; use characters that can be shown");
+  }
   if (name.size() <= limits::name_bytes_max) return;
   refuse(std::string{"Options::"} + member + " is " + std::to_string(name.size()) +
          " bytes long; use at most " + std::to_string(limits::name_bytes_max));
@@ -47,11 +62,26 @@ gossip::HostPort check_address(const char* member, const std::string& address) {
          "\", which is no address; write host:port, [v6]:port or :port");
 }
 
-void check_sizes_and_times(const Options& options) {
-  if (options.capacity_bytes == 0) {
-    refuse(
-        "Options::capacity_bytes is 0, so nothing could be held; set it to the memory the cache may take up");
+void check_capacity(std::size_t bytes, const crdt::StoreOptions& store) {
+  const std::size_t least = crdt::Store::capacity_min(store);
+  if (bytes >= least) return;
+  refuse("Options::capacity_bytes is " + std::to_string(bytes) +
+         ", so nothing could be held; set it to the memory the cache may take up, at least " +
+         std::to_string(least) + ", which an empty one needs to hold one small entry");
+}
+
+crdt::Eviction to_eviction(Eviction eviction) {
+  switch (eviction) {
+    case Eviction::lru:
+      return crdt::Eviction::lru;
+    case Eviction::sieve:
+      return crdt::Eviction::sieve;
   }
+  refuse("Options::eviction is " + std::to_string(static_cast<unsigned>(eviction)) +
+         ", which is no such value; use Eviction::lru or Eviction::sieve");
+}
+
+void check_times(const Options& options) {
   check_duration("max_ttl", options.max_ttl, limits::ttl_max);
   if (options.ttl) {
     check_duration("ttl", *options.ttl, limits::ttl_max);
@@ -98,7 +128,12 @@ std::string advertised(const Options& options) {
   }
   gossip::HostPort listen = check_address("listen", options.listen);
   if (!options.advertise.empty()) {
-    return gossip::to_address(check_address("advertise", options.advertise));
+    const gossip::HostPort advertise = check_address("advertise", options.advertise);
+    if (!advertise.host.empty() && is_any_address(advertise.host)) {
+      refuse("Options::advertise is \"" + options.advertise +
+             "\", which nobody can dial; name this host, or write :port for the host that others see");
+    }
+    return gossip::to_address(advertise);
   }
   if (is_any_address(listen.host)) listen.host.clear();
   return gossip::to_address(listen);
@@ -160,7 +195,7 @@ crdt::StoreOptions store_options(const Options& options) {
   store.max_drift = options.max_drift;
   store.hash_seed = crdt::cluster_seed(options.cluster);
   store.replicated = !options.listen.empty() || !options.seeds.empty();
-  store.eviction = options.eviction == Eviction::sieve ? crdt::Eviction::sieve : crdt::Eviction::lru;
+  store.eviction = to_eviction(options.eviction);
   store.fence_all = find_fence_all();
   return store;
 }
@@ -176,11 +211,13 @@ std::uint64_t mix(std::uint64_t x) {
 }  // namespace
 
 Setup prepare(const Options& options) {
-  check_sizes_and_times(options);
+  check_times(options);
   check_names(options);
   check_seeds(options);
+  const crdt::StoreOptions store = store_options(options);
+  check_capacity(options.capacity_bytes, store);
   return {.origin = crdt::Origin{draw_unique()},
-          .store = store_options(options),
+          .store = store,
           .loop = loop_options(options),
           .ttl = options.ttl.value_or(options.max_ttl)};
 }

@@ -40,6 +40,20 @@ TEST_CASE("options: what is wrong throws, names the member and says what to do",
   const std::string long_name(256, 'n');
   const std::vector<Bad> all{
       {{.capacity_bytes = 0}, "capacity_bytes", "set it"},
+      {{.capacity_bytes = 100}, "capacity_bytes is 100", "at least "},
+      {{.capacity_bytes = 500, .listen = "127.0.0.1:0"}, "capacity_bytes is 500", "at least "},
+      {{.capacity_bytes = 500, .seeds = {"127.0.0.1:1"}}, "capacity_bytes is 500", "at least "},
+      {{.eviction = static_cast<Eviction>(2)}, "eviction is 2", "use Eviction::lru"},
+      {{.eviction = static_cast<Eviction>(255)}, "eviction is 255", "use Eviction::lru"},
+      {{.fetch_timeout = -1ms}, "fetch_timeout is -1", "more than 0"},
+      {{.fetch_timeout = 61s}, "fetch_timeout", "at most 60000 ms"},
+      {{.cluster = "a\nb"}, "cluster has a control character at byte 1", "can be shown"},
+      {{.region = std::string("eu\0", 3)}, "region has a control character at byte 2", "can be shown"},
+      {{.name = "\x1b[2J"}, "name has a control character at byte 0", "can be shown"},
+      {{.name = "x\x7f"}, "name has a control character at byte 1", "can be shown"},
+      {{.name = "x\xc2\x85y"}, "name has a control character at byte 1", "can be shown"},
+      {{.listen = "127.0.0.1:0", .advertise = "0.0.0.0:7400"}, "advertise", "nobody can dial"},
+      {{.listen = "127.0.0.1:0", .advertise = "[::]:7400"}, "advertise", "nobody can dial"},
       {{.ttl = 2h, .max_ttl = 1h}, "ttl, 7200000 ms", "lower it"},
       {{.ttl = 0ms}, "ttl is 0", "more than 0"},
       {{.ttl = -1ms}, "ttl is -1", "more than 0"},
@@ -73,13 +87,29 @@ TEST_CASE("options: what is wrong throws, names the member and says what to do",
 }
 
 TEST_CASE("options: the bounds themselves are fine", "[lib]") {
-  CHECK(complaint({.capacity_bytes = 1}).empty());
+  CHECK(complaint({.region = "Zürich", .name = "東京 \"1\" \xff"}).empty());
   CHECK(complaint({.ttl = 1h, .max_ttl = 1h}).empty());
   CHECK(complaint({.ttl = 1ms, .max_ttl = crdt::limits::ttl_max}).empty());
   const std::string name(255, 'n');
   CHECK(complaint({.cluster = name, .region = name, .name = name}).empty());
   CHECK(complaint({.connect_timeout = 1ms, .gossip_interval = 1ms, .max_drift = 1ms}).empty());
   CHECK(complaint({.max_drift = 60s}).empty());
+}
+
+TEST_CASE("options: the least capacity is the one that is said, and holds a small entry", "[lib]") {
+  for (const bool listens : {false, true}) {
+    Options options{.capacity_bytes = 1, .listen = listens ? "127.0.0.1:0" : ""};
+    const std::string said = complaint(options);
+    const auto at = said.find("at least ");
+    REQUIRE(at != std::string::npos);
+    options.capacity_bytes = std::stoul(said.substr(at + 9));
+    CHECK(complaint({.capacity_bytes = options.capacity_bytes - 1, .listen = options.listen}) != "");
+    Cache cache{options};
+    CHECK(cache.stats().bytes <= options.capacity_bytes);
+    cache.set("sixteen bytes ..", "sixteen bytes ..");
+    CHECK(test::holds(cache, "sixteen bytes ..", "sixteen bytes .."));
+    CHECK(cache.stats().bytes <= options.capacity_bytes);
+  }
 }
 
 TEST_CASE("options: a port that is taken is a system error", "[lib]") {

@@ -30,7 +30,8 @@ enum class Eviction : std::uint8_t {
 /// How a Cache is set up. What is wrong with it, the constructor of Cache says by throwing.
 struct Options {
   /// Bytes for everything: keys, values, bookkeeping and what is remembered of values that are gone (of which
-  /// at most an eighth). 0 throws. Besides, each thread that writes keeps up to 256 KiB of what it has freed for what it
+  /// at most an eighth). Less than an empty cache and one small entry need throws, which says how much that is: some
+  /// hundred bytes. Besides, each thread that writes keeps up to 256 KiB of what it has freed for what it
   /// writes next, for all caches of the process together; and about 64 KiB a cache wait until no reader can see them.
   std::size_t capacity_bytes = std::size_t{64} << 20;
 
@@ -48,13 +49,13 @@ struct Options {
   /// threads that call `get`, for different keys at the same time.
   std::function<std::optional<std::string>(std::string_view key)> loader = nullptr;
 
-  /// Nodes of other clusters are refused. At most 255 bytes.
+  /// Nodes of other clusters are refused. At most 255 bytes, without control characters.
   std::string cluster = "default";
 
-  /// The group of nodes close to this one; 1 to 255 bytes.
+  /// The group of nodes close to this one; 1 to 255 bytes, without control characters.
   std::string region = "default";
 
-  /// For people; shown in `Cache::members()`. At most 255 bytes. Empty: host name and process id.
+  /// For people; shown in `Cache::members()`. At most 255 bytes, without control characters. Empty: host name and process id.
   std::string name = {};
 
   /// Where others reach this node: "host:port", "[v6]:port", or ":port" for all addresses; port 0 picks a free
