@@ -75,6 +75,9 @@ inline constexpr std::size_t audit_part_slots_target = 64;
 /// Refused writes that are remembered for who asks why a key is missing.
 inline constexpr std::size_t refusals_max = 64;
 
+/// Lines of the log that wait for the application; further ones are counted.
+inline constexpr std::size_t log_lines_max = 1'024;
+
 // Links.
 /// Bytes handed to the transport and not yet taken by the network, per link: with so many nothing more is given to it,
 /// answers included.

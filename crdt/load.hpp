@@ -31,6 +31,9 @@ class Load {
   }
   ~Load() { give_up(); }
 
+  /// Leaves the store as it is: nobody may touch it any more.
+  void abandon() { store_ = nullptr; }
+
   [[nodiscard]] KeyHash hash() const { return begun_.hash; }
   [[nodiscard]] Hlc as_of() const { return begun_.as_of; }
   /// What it loads expires then at the latest.

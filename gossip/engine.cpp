@@ -52,6 +52,10 @@ void Engine::connected(Now now, LinkId link) {
   state_->greet(now, *found);
 }
 
+void Engine::sends_by(LinkId link, std::string congestion) {
+  if (Link* found = state_->find(link)) found->congestion = std::move(congestion);
+}
+
 LinkId Engine::accepted(Now now, const Address& remote) {
   State& s = *state_;
   const LinkId id{s.next_link++};

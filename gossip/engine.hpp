@@ -77,6 +77,7 @@ struct MemberView {
   Ms lag{};                   ///< Now minus its closed stamp here.
   Ms clock_offset{};          ///< How far its wall time is ahead of this node's; 0 while unknown.
   std::size_t held_back = 0;  ///< Records for it that wait, since its clock is too far behind.
+  std::string congestion;     ///< By which algorithm the system sends to it; empty: unknown.
 };
 
 /// Counters only ever rise.
@@ -124,6 +125,8 @@ class Engine {
                 const std::string& problem);
   /// The connection of a Dial stands.
   void connected(Now now, LinkId link);
+  /// By which algorithm the system sends on a connection, for people who ask.
+  void sends_by(LinkId link, std::string congestion);
   /// Somebody connected from `remote`. The id is this engine's; a full house hangs up at once.
   [[nodiscard]] LinkId accepted(Now now, const Address& remote);
   /// The connection is gone or never came to be. Harmless for a link that was hung up.

@@ -130,6 +130,7 @@ struct Link {
 
   Hello peer;
   Address remote;
+  std::string congestion;          // as the driver says
   Origin expected = Origin::none;  // whom a dial hopes to find
   SteadyMs opened_at{};
   std::uint64_t bytes_in = 0, bytes_out = 0;

@@ -39,6 +39,7 @@ std::vector<MemberView> Engine::members(Now now) const {
     if (const Link* link = s.established_with(origin, LinkId{})) {
       view.linked = true;
       view.round_trip = link->round_trip;
+      view.congestion = link->congestion;
       view.held_back = link->held.size();
       if (const auto offset = link->clock.offset(now.steady, now.wall)) view.clock_offset = offset->middle();
     }

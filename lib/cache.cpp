@@ -30,30 +30,40 @@ void check_key(std::string_view key) {
 
 Cache::Cache(Options options) {
   Setup setup = prepare(options);
+  Forking::watch();
   impl_ = std::make_unique<Impl>(std::move(setup), std::move(options));
+  // A child that is forked is to find no cache here, and to leave that of its parent as it is.
+  impl_->heirloom.emplace(
+      [](void* cache) {
+        Impl* const impl = static_cast<Cache*>(cache)->impl_.release();
+        impl->inherited = true;
+      },
+      this);
 }
 
-Cache::~Cache() { impl_->close(); }
+Cache::~Cache() { close(); }
 
-void Cache::close() { impl_->close(); }
+void Cache::close() {
+  if (impl_) impl_->close();
+}
 
 // -- Reading -----------------------------------------------------------------------------------------
 
 std::optional<Value> Cache::load(std::string_view key, LoaderRef loader, const SetOptions& options,
                                  const Value* rejected) {
-  const crdt::Ms ttl = impl_->ttl_of(options);
+  const crdt::Ms ttl = impl().ttl_of(options);
   if (!rejected) {
-    if (std::optional<Value> found = impl_->find(key, nullptr)) return found;
+    if (std::optional<Value> found = impl().find(key, nullptr)) return found;
   }
-  return impl_->load(key, loader, ttl, options.wait_at_most, rejected);
+  return impl().load(key, loader, ttl, options.wait_at_most, rejected);
 }
 
 bool Cache::contains(std::string_view key) const {
-  return impl_->store.ttl(key, impl_->clock.now()).has_value();
+  return impl().store.ttl(key, impl().clock.now()).has_value();
 }
 
 std::optional<std::chrono::milliseconds> Cache::ttl(std::string_view key) const {
-  return impl_->store.ttl(key, impl_->clock.now());
+  return impl().store.ttl(key, impl().clock.now());
 }
 
 // -- Writing -----------------------------------------------------------------------------------------
@@ -61,10 +71,10 @@ std::optional<std::chrono::milliseconds> Cache::ttl(std::string_view key) const 
 WriteToken Cache::set(std::string_view key, std::string_view value, SetOptions options) {
   check_key(key);
   check_value(value);
-  const crdt::Ms ttl = impl_->ttl_of(options);
-  const crdt::Written written = impl_->store.set(key, value, ttl, impl_->clock.now());
-  impl_->flights.written(key);
-  return impl_->wrote(written);
+  const crdt::Ms ttl = impl().ttl_of(options);
+  const crdt::Written written = impl().store.set(key, value, ttl, impl().clock.now());
+  impl().flights.written(key);
+  return impl().wrote(written);
 }
 
 WriteToken Cache::set(std::string_view key, std::span<const std::byte> value, SetOptions options) {
@@ -77,20 +87,20 @@ WriteToken Cache::set_many(std::span<const std::pair<std::string_view, std::stri
     check_key(key);
     check_value(value);
   }
-  const crdt::Ms ttl = impl_->ttl_of(options);
-  return impl_->write_many(entries.size(), [&](std::size_t i) {
+  const crdt::Ms ttl = impl().ttl_of(options);
+  return impl().write_many(entries.size(), [&](std::size_t i) {
     const auto& [key, value] = entries[i];
-    const crdt::Written written = impl_->store.set(key, value, ttl, impl_->clock.now());
-    impl_->flights.written(key);
+    const crdt::Written written = impl().store.set(key, value, ttl, impl().clock.now());
+    impl().flights.written(key);
     return written;
   });
 }
 
 WriteToken Cache::erase(std::string_view key) {
   check_key(key);
-  const crdt::Written written = impl_->store.erase(key, impl_->clock.now());
-  impl_->flights.written(key);
-  return impl_->wrote(written);
+  const crdt::Written written = impl().store.erase(key, impl().clock.now());
+  impl().flights.written(key);
+  return impl().wrote(written);
 }
 
 WriteToken Cache::erase_many(std::span<const std::string_view> keys) {
@@ -103,22 +113,22 @@ WriteToken Cache::erase_many(std::span<const std::string_view> keys) {
 }
 
 WriteToken Cache::clear() {
-  const crdt::Written written = impl_->store.clear(impl_->clock.now());
-  impl_->flights.written_all();
-  return impl_->wrote(written);
+  const crdt::Written written = impl().store.clear(impl().clock.now());
+  impl().flights.written_all();
+  return impl().wrote(written);
 }
 
 bool Cache::wait(WriteToken token, WaitFor wanted, std::chrono::milliseconds timeout) {
   if ((wanted.regions == 0 && wanted.neighbours == 0) || token == WriteToken{}) return true;
-  if (!impl_->replicated) return false;
-  return impl_->wait({.hlc = {token.time_}, .origin = crdt::Origin{token.origin_}}, wanted, timeout);
+  if (!impl().replicated) return false;
+  return impl().wait({.hlc = {token.time_}, .origin = crdt::Origin{token.origin_}}, wanted, timeout);
 }
 
 bool Cache::wait(WriteToken token, std::size_t regions, std::chrono::milliseconds timeout) {
   return wait(token, WaitFor{.regions = regions}, timeout);
 }
 
-void Cache::note_decode_miss() { Counters::count(impl_->counters.decode_misses); }
+void Cache::note_decode_miss() { Counters::count(impl().counters.decode_misses); }
 
 // -- Inspector ---------------------------------------------------------------------------------------
 

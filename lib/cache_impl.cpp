@@ -40,6 +40,12 @@ Cache::Impl::Impl(Setup&& setup, Options&& options)
   loop.on_fetch_ended([this](crdt::KeyHash hash) { fetches.ended(hash); });
 }
 
+void refuse_inherited() {
+  throw std::logic_error{
+      "geolru: this cache belongs to the process that forked this one; make another one here, after the "
+      "fork"};
+}
+
 crdt::Ms Cache::Impl::ttl_of(const SetOptions& options) const {
   if (!options.ttl) return default_ttl;
   if (*options.ttl <= crdt::Ms::zero()) {
@@ -81,15 +87,30 @@ std::optional<Value> Cache::Impl::load(std::string_view key, LoaderRef from, crd
     flights.land(key, flight, outcome);
     return outcome;
   } catch (...) {
-    flights.crash(key, flight, std::current_exception());
+    if (!inherited) flights.crash(key, flight, std::current_exception());
     throw;
   }
 }
 
+namespace {
+
+/// In a child that the loader forked, the load is none of its own.
+struct LeavesAlone {
+  ~LeavesAlone() {
+    if (inherited) load.abandon();
+  }
+  const bool& inherited;
+  crdt::Load& load;
+};
+
+}  // namespace
+
 std::optional<Value> Cache::Impl::run(std::string_view key, LoaderRef from, crdt::Ms ttl) try {
   Counters::count(counters.loads);
   crdt::Load load = store.begin_load(key, clock.now());
+  const LeavesAlone leaves_alone{inherited, load};
   const std::optional<std::string> loaded = from.call(from.loader, key);
+  if (inherited) refuse_inherited();
   if (!loaded) {
     Counters::count(counters.loads_empty);
     return std::nullopt;
@@ -174,12 +195,17 @@ bool Cache::Impl::wait(const crdt::Stamp& stamp, const WaitFor& wanted, crdt::Ms
 }
 
 void Cache::Impl::close() {
-  const std::lock_guard lock{close_mutex};
-  if (closed.load(std::memory_order_relaxed)) return;
-  loop.close(flush_for);
-  closed.store(true, std::memory_order_release);
-  fetches.end_all();
-  note_progress();
+  {
+    const std::lock_guard lock{close_mutex};
+    if (!closed.load(std::memory_order_relaxed)) {
+      loop.close(flush_for);
+      closed.store(true, std::memory_order_release);
+      fetches.end_all();
+      note_progress();
+    }
+  }
+  // Without the lock: the log may be closing this cache as well.
+  loop.finish_log(flush_for);
 }
 
 }  // namespace geolru

@@ -21,6 +21,7 @@
 #include "gossip/transport/loop.hpp"
 #include "lib/fetches.hpp"
 #include "lib/flights.hpp"
+#include "lib/forking.hpp"
 #include "lib/setup.hpp"
 
 namespace geolru {
@@ -106,6 +107,9 @@ struct Cache::Impl {
   std::atomic<bool> closed{false};
   std::atomic<std::uint32_t> writes_after_close{0};
 
+  bool inherited = false;  // This is a child of the process that made the cache: nothing here may be touched.
+  std::optional<Forking::Heirloom> heirloom;
+
   std::mutex close_mutex;  // held while closing
 
   std::mutex progress_mutex;  // guards `progress`
@@ -114,5 +118,13 @@ struct Cache::Impl {
 
   gossip::Loop loop;  // Last: its thread uses what is above.
 };
+
+[[noreturn]] void refuse_inherited();
+
+inline Cache::Impl& Cache::impl() const {
+  if (!impl_) [[unlikely]]
+    refuse_inherited();
+  return *impl_;
+}
 
 }  // namespace geolru

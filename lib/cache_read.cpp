@@ -43,14 +43,14 @@ std::optional<Value> Cache::Impl::miss(std::string_view key, bool wanted) {
 std::optional<Value> Cache::get(std::string_view key) {
   bool wanted = false;
   {
-    crdt::Store& store = impl_->store;
+    crdt::Store& store = impl().store;
     const auto reading = store.begin_reading();
     const auto prepared = store.prepare(reading, key);
     const crdt::Block* block = store.find(reading, key, prepared, impl_->clock.coarse_now(), &wanted);
     if (block != nullptr) [[likely]]
       return std::optional<Value>{std::in_place, *block, block->value()};
   }
-  return impl_->miss(key, wanted);
+  return impl().miss(key, wanted);
 }
 
 std::vector<std::optional<Value>> Cache::get_many(std::span<const std::string_view> keys) {
@@ -60,10 +60,10 @@ std::vector<std::optional<Value>> Cache::get_many(std::span<const std::string_vi
     const std::size_t begin = values.size();
     const auto batch = keys.subspan(begin, std::min(keys.size() - begin, Impl::batch_keys_max));
     Impl::BatchBits wanted;
-    impl_->find_batch(batch, values, wanted);
+    impl().find_batch(batch, values, wanted);
     for (std::size_t i = 0; i < batch.size(); ++i) {
       std::optional<Value>& value = values[begin + i];
-      if (!value) value = impl_->miss(batch[i], wanted[i]);
+      if (!value) value = impl().miss(batch[i], wanted[i]);
     }
   }
   return values;

@@ -70,6 +70,9 @@ class Waiting {
   }
 };
 
+void Flights::before_fork() { waits_mutex.lock(); }
+void Flights::after_fork() { waits_mutex.unlock(); }
+
 Flights::Boarding Flights::board(std::string_view key) {
   Part& part = part_of(key);
   const std::lock_guard lock{part.mutex};

@@ -49,6 +49,10 @@ class Leading {
 
 class Flights {
  public:
+  /// Around a fork, by the thread that forks.
+  static void before_fork();
+  static void after_fork();
+
   using FlightRef = std::shared_ptr<Flight>;
 
   struct Boarding {

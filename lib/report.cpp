@@ -25,6 +25,8 @@ Member to_member(gossip::MemberView&& view) {
           .linked = view.linked,
           .round_trip = view.round_trip,
           .lag = view.lag,
+          .congestion = std::move(view.congestion),
+
           .clock_offset = view.clock_offset,
           .held_back = view.held_back};
 }
@@ -100,8 +102,8 @@ std::string to_hexadecimal(crdt::Origin origin) {
 
 std::vector<Staleness> Cache::staleness() const {
   std::map<std::string, crdt::Ms> ages;
-  if (!impl_->closed.load(std::memory_order_acquire)) {
-    impl_->loop.ask([&](gossip::Engine& engine, gossip::Now now) { ages = engine.staleness(now); });
+  if (!impl().closed.load(std::memory_order_acquire)) {
+    impl().loop.ask([&](gossip::Engine& engine, gossip::Now now) { ages = engine.staleness(now); });
   }
   std::vector<Staleness> regions;
   regions.reserve(ages.size());
@@ -110,11 +112,11 @@ std::vector<Staleness> Cache::staleness() const {
 }
 
 std::vector<Member> Cache::members() const {
-  if (impl_->closed.load(std::memory_order_acquire)) {
-    return {{.name = impl_->name, .region = impl_->region, .self = true}};
+  if (impl().closed.load(std::memory_order_acquire)) {
+    return {{.name = impl().name, .region = impl().region, .self = true}};
   }
   std::vector<gossip::MemberView> views;
-  impl_->loop.ask([&](gossip::Engine& engine, gossip::Now now) { views = engine.members(now); });
+  impl().loop.ask([&](gossip::Engine& engine, gossip::Now now) { views = engine.members(now); });
   std::vector<Member> members;
   members.reserve(views.size());
   for (gossip::MemberView& view : views) members.push_back(to_member(std::move(view)));
@@ -123,10 +125,10 @@ std::vector<Member> Cache::members() const {
 
 Stats Cache::stats() const {
   Stats stats;
-  stats.origin = to_hexadecimal(impl_->store.self());
-  add(stats, impl_->store.stats(), impl_->clock.now());
-  add(stats, impl_->counters);
-  impl_->loop.ask([&](gossip::Engine& engine, gossip::Now) {
+  stats.origin = to_hexadecimal(impl().store.self());
+  add(stats, impl().store.stats(), impl().clock.now());
+  add(stats, impl().counters);
+  impl().loop.ask([&](gossip::Engine& engine, gossip::Now) {
     add(stats, engine.stats());
     stats.clock_offset = engine.clock_offset();
     stats.clock_is_wrong = engine.clock_is_wrong();

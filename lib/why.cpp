@@ -57,7 +57,7 @@ SystemTime to_time(crdt::WallMs wall) { return SystemTime{wall.time_since_epoch(
 }  // namespace
 
 Why Cache::why(std::string_view key) const {
-  const crdt::Account account = impl_->store.account(key, impl_->clock.now());
+  const crdt::Account account = impl().store.account(key, impl().clock.now());
   Why why{.state = to_state(account)};
   const crdt::Version version = account.meta.version();
   if (why.state != Why::State::never_seen) {
@@ -66,14 +66,14 @@ Why Cache::why(std::string_view key) const {
     why.written = to_time(account.meta.stamp.hlc.ms());
     why.expires = to_time(account.meta.expires());
     why.came_after = account.came_after;
-    if (version.origin == impl_->store.self()) {
-      why.writer = impl_->name;
-      why.region = impl_->region;
+    if (version.origin == impl().store.self()) {
+      why.writer = impl().name;
+      why.region = impl().region;
     }
   }
-  if (impl_->closed.load(std::memory_order_acquire)) return why;
-  impl_->loop.ask([&](gossip::Engine& engine, gossip::Now now) {
-    const auto refusal = engine.refusal(impl_->store.hash(key));
+  if (impl().closed.load(std::memory_order_acquire)) return why;
+  impl().loop.ask([&](gossip::Engine& engine, gossip::Now now) {
+    const auto refusal = engine.refusal(impl().store.hash(key));
     if (refusal && refusal->version > version) why.refused_from = refusal->from;
     if (why.origin.empty() || !why.writer.empty()) return;
     for (const gossip::MemberView& member : engine.members(now)) {

@@ -44,6 +44,7 @@ Json members(Node& node, const Arguments&) {
                     {"suspect", member.suspect},
                     {"linked", member.linked},
                     {"round_trip_ms", member.round_trip.count()},
+                    {"congestion", member.congestion},
                     {"lag_ms", member.lag.count()},
                     {"clock_offset_ms", member.clock_offset.count()},
                     {"held_back", member.held_back}});

@@ -57,7 +57,7 @@ void append(std::string& line, const Json& value) {
       first = false;
     }
   } else {
-    line += value.dump();
+    line += value.dump(-1, ' ', false, Json::error_handler_t::replace);
   }
 }
 

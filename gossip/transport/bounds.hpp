@@ -28,6 +28,12 @@ inline constexpr Ms accept_pause{100};
 inline constexpr Ms hangup_max{1'000};
 inline constexpr Ms hangup_check{20};
 
+/// The round trip from which a connection is one over a distance; the system's way to say that it does not know; and how
+/// often connections are looked at for that.
+inline constexpr std::chrono::microseconds distance_min{5'000};
+inline constexpr std::chrono::microseconds unknown_round_trip{0xffffffff};
+inline constexpr Ms distance_check{2'000};
+
 inline constexpr std::size_t lookups_at_once_max = 4;
 
 /// A turn that found so many writes waits this long before the next: who writes a lot wakes the loop seldom, then.

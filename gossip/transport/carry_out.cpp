@@ -63,7 +63,7 @@ void Driver::perform(Send& send) {
 
 void Driver::perform(Hangup& hangup) { hang_up(hangup.link, steady_now() + hangup_max); }
 
-void Driver::perform(Log& log) { this->log(log.severity, log.text); }
+void Driver::perform(Log& log) { teller_.tell(std::move(log)); }
 
 void Driver::perform(FetchEnded& ended) { fetch_notice_(ended.hash); }
 

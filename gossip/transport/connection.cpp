@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "gossip/address.hpp"
+#include "gossip/transport/congestion.hpp"
+#include "gossip/transport/open_files.hpp"
 
 namespace geolru::gossip::transport {
 
@@ -42,8 +44,12 @@ ConnectionPtr Connection::dial(uv_loop_t* loop, ConnectionOwner& owner, LinkId l
   }
   auto made = make(loop, owner);
   made->link_ = link;
-  const int result =
-      uv_tcp_connect(&made->connect_, &made->tcp_, numeric.addresses.front().get(), on_connect);
+  int result = 0;
+  {
+    const OpenFiles::Change change;
+    result = uv_tcp_connect(&made->connect_, &made->tcp_, numeric.addresses.front().get(), on_connect);
+    change.opened(made->file());
+  }
   if (result < 0) {
     error = reason_of(result);
     return nullptr;
@@ -66,6 +72,14 @@ void Connection::start(LinkId link) {
   uv_tcp_keepalive(&tcp_, 1, keepalive_s);
   uv_read_start(stream(), on_alloc, on_read);
 }
+
+bool Connection::suit_distance() {
+  if (suited_ || state_ != State::open) return false;
+  suited_ = transport::suit_distance(file());
+  return suited_;
+}
+
+std::string Connection::congestion() const { return file() < 0 ? std::string{} : congestion_of(file()); }
 
 void Connection::resume_reading() {
   if (state_ == State::open) uv_read_start(stream(), on_alloc, on_read);
@@ -134,12 +148,18 @@ void Connection::hang_up(SteadyMs give_up_at) {
 
 bool Connection::delivered() const {
   if (!queue_.empty()) return false;
+  return file() < 0 || all_acknowledged(file());
+}
+
+int Connection::file() const {
   uv_os_fd_t fd = -1;
-  return uv_fileno(reinterpret_cast<const uv_handle_t*>(&tcp_), &fd) != 0 || all_acknowledged(fd);
+  return uv_fileno(reinterpret_cast<const uv_handle_t*>(&tcp_), &fd) == 0 ? fd : -1;
 }
 
 void Connection::close() {
   state_ = State::closed;
+  const OpenFiles::Change change;
+  change.closed(file());
   uv_close(reinterpret_cast<uv_handle_t*>(&tcp_), [](uv_handle_t* handle) { delete &of(handle->data); });
 }
 

@@ -6,6 +6,7 @@
 #include <deque>
 #include <memory>
 #include <span>
+#include <string>
 
 #include "gossip/transport/bounds.hpp"
 #include "gossip/transport/handle.hpp"
@@ -71,6 +72,11 @@ class Connection {
   [[nodiscard]] bool hung_up() const { return state_ == State::hung_up; }
   [[nodiscard]] SteadyMs give_up_at() const { return give_up_at_; }
 
+  /// Suits the way of sending to the distance, once that is known. True if `congestion()` may have changed.
+  bool suit_distance();
+  /// By which algorithm it sends; empty: unknown.
+  [[nodiscard]] std::string congestion() const;
+
   [[nodiscard]] LinkId link() const { return link_; }
   [[nodiscard]] FrameReader& reader() { return reader_; }
 
@@ -82,6 +88,7 @@ class Connection {
   explicit Connection(ConnectionOwner& owner) : owner_{owner} {}
   [[nodiscard]] static ConnectionPtr make(uv_loop_t* loop, ConnectionOwner& owner);
   [[nodiscard]] Slices gather() const;
+  [[nodiscard]] int file() const;  // negative: none
   void consume(std::size_t bytes);
   void close();
 
@@ -99,6 +106,7 @@ class Connection {
   int reads_ = 0;  // in turn reads_turn_
   std::uint64_t reads_turn_ = 0;
   SteadyMs give_up_at_{};
+  bool suited_ = false;  // to its distance
 
   std::deque<Frame> queue_;    // frames of which something is not yet taken
   std::size_t offset_ = 0;     // taken of the front frame

@@ -20,7 +20,7 @@ std::string advertised(const std::string& wish, std::uint16_t port) {
 }  // namespace
 
 Driver::Driver(LoopOptions options, crdt::Store& store, NodeClock& clock)
-    : log_{std::move(options.log)},
+    : teller_{std::move(options.log)},
       clock_{clock},
       waker_{std::make_shared<Waker>(loop_.get())},
       upkeep_{store} {
@@ -143,14 +143,6 @@ void Driver::guarded(Work&& work) noexcept {
   }
 }
 
-void Driver::log(Severity severity, const std::string& text) noexcept {
-  if (!log_) return;
-  try {
-    log_(severity, text);
-  } catch (...) {  // the application's, which has nobody else to hear of it
-  }
-}
-
 void Driver::turn() noexcept {
   ++turns_;
   if (std::exchange(busy_, false)) std::this_thread::sleep_for(busy_pause);
@@ -174,6 +166,7 @@ void Driver::do_turn(Now now) {
   tell_what_is_due(now);
   carry_out();
   close_delivered(now.steady);
+  suit_distances(now.steady);
   upkeep_.run(now);
   if (std::exchange(progressed_, false)) progress_notice_();
 }
@@ -242,6 +235,16 @@ bool Driver::is_done(SteadyMs now) {
   return connections_.empty();
 }
 
+/// What a connection knows of its way when it is new may be nothing: its first packets may have been lost.
+void Driver::suit_distances(SteadyMs now) {
+  if (now < next_suiting_) return;
+  next_suiting_ = now + distance_check;
+  for (const auto& [link, connection] : connections_) {
+    if (!connection->suit_distance()) continue;
+    input([&, link = link](Engine& engine, Now) { engine.sends_by(link, connection->congestion()); });
+  }
+}
+
 void Driver::drop_all(const std::string& reason) {
   touched_.clear();
   paused_.clear();
@@ -261,12 +264,20 @@ void Driver::accept(FileDescriptor socket, const Address& remote) {
     LinkId link{};
     input([&](Engine& engine, Now now) { link = engine.accepted(now, remote); });
     connection->start(link);
+    connection->suit_distance();
+    input([&](Engine& engine, Now) { engine.sends_by(link, connection->congestion()); });
     connections_.insert_or_assign(link, std::move(connection));
   });
 }
 
 void Driver::connected(Connection& connection) {
-  guarded([&] { input([&](Engine& engine, Now now) { engine.connected(now, connection.link()); }); });
+  guarded([&] {
+    connection.suit_distance();
+    input([&](Engine& engine, Now now) {
+      engine.sends_by(connection.link(), connection.congestion());
+      engine.connected(now, connection.link());
+    });
+  });
 }
 
 void Driver::received(Connection& connection, std::span<const std::byte> bytes) {

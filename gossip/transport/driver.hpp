@@ -18,6 +18,7 @@
 #include "gossip/transport/loop.hpp"
 #include "gossip/transport/notice.hpp"
 #include "gossip/transport/resolver.hpp"
+#include "gossip/transport/teller.hpp"
 #include "gossip/transport/upkeep.hpp"
 #include "gossip/transport/waker.hpp"
 
@@ -42,6 +43,8 @@ class Driver final : private ConnectionOwner {
   bool fetch(crdt::KeyHash hash);
   void on_fetch_ended(std::function<void(crdt::KeyHash)> notice) { fetch_notice_.set(std::move(notice)); }
   void leave(Ms flush_for);
+  void finish_log(Ms patience) { teller_.finish(patience); }
+  void join_log() { teller_.join(); }
   [[nodiscard]] std::uint16_t port() const { return port_; }
 
  private:
@@ -68,13 +71,13 @@ class Driver final : private ConnectionOwner {
   void arm(SteadyMs now);
   [[nodiscard]] bool is_done(SteadyMs now);
   void drop_all(const std::string& reason);
+  void suit_distances(SteadyMs now);
   void shut_down();
   template <typename Input>
   void input(Input&& input);
   void collect();
   template <typename Work>
   void guarded(Work&& work) noexcept;
-  void log(Severity severity, const std::string& text) noexcept;
 
   // Carrying out, carry_out.cpp.
   void carry_out();
@@ -99,7 +102,7 @@ class Driver final : private ConnectionOwner {
   std::span<char> read_buffer() override { return read_buffer_; }
   [[nodiscard]] std::uint64_t turns() const override { return turns_; }
 
-  const std::function<void(Severity, std::string_view)> log_;
+  Teller teller_;
   NodeClock& clock_;
   std::uint16_t port_ = 0;
 
@@ -134,6 +137,7 @@ class Driver final : private ConnectionOwner {
   std::vector<LinkId> hung_up_;
   std::vector<char> read_buffer_ = std::vector<char>(read_buffer_bytes);
   std::uint64_t turns_ = 0;
+  SteadyMs next_suiting_{};  // when connections are looked at for their distance
   bool progressed_ = false;  // frames were received in this turn
   bool busy_ = false;        // many writes were found in the last turn
   bool parting_ = false;     // the engine is gone; the last links are being delivered

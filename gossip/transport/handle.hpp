@@ -3,8 +3,11 @@
 
 #include <uv.h>
 
+#include <array>
 #include <memory>
 #include <system_error>
+
+#include "gossip/transport/open_files.hpp"
 
 namespace geolru::gossip::transport {
 
@@ -16,9 +19,15 @@ inline void check_uv(int result, const char* what) {
 /// Destroyed after all handles of the loop were: closes what is left of them and waits for nothing else.
 class UvLoop {
  public:
-  UvLoop() { check_uv(uv_loop_init(&loop_), "uv_loop_init"); }
+  UvLoop() {
+    const OpenFiles::Change change;
+    check_uv(uv_loop_init(&loop_), "uv_loop_init");
+    for (const int fd : files()) change.opened(fd);
+  }
   ~UvLoop() {
     finish();
+    const OpenFiles::Change change;
+    for (const int fd : files()) change.closed(fd);
     uv_loop_close(&loop_);
   }
   UvLoop(const UvLoop&) = delete;
@@ -33,6 +42,12 @@ class UvLoop {
   [[nodiscard]] uv_loop_t* get() { return &loop_; }
 
  private:
+  /// The descriptors of the loop itself. libuv has no function that tells, but keeps its structs as they are.
+  [[nodiscard]] std::array<int, 5> files() const {
+    return {loop_.backend_fd, loop_.signal_pipefd[0], loop_.signal_pipefd[1], loop_.async_io_watcher.fd,
+            loop_.async_wfd};
+  }
+
   uv_loop_t loop_{};
 };
 

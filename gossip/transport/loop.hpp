@@ -17,7 +17,9 @@ struct LoopOptions {
   EngineOptions engine;
   /// "host:port", "[v6]:port", ":port" (all addresses), port 0: any; empty: do not listen.
   std::string listen;
-  std::function<void(Severity, std::string_view)> log;  ///< Called from the loop thread; may be empty.
+  /// Called from a thread of its own, one line at a time; may be empty. It may throw, take its time, and use the loop,
+  /// but not destroy it.
+  std::function<void(Severity, std::string_view)> log;
 };
 
 class Loop {
@@ -52,6 +54,8 @@ class Loop {
 
   /// Leaves the cluster, flushes for at most `flush_for`, joins the thread. Idempotent.
   void close(Ms flush_for);
+  /// After close(): waits until the log was told all that is left, for at most so long; from the log itself not at all.
+  void finish_log(Ms patience);
 
   /// The port it listens on, 0 when it does not.
   [[nodiscard]] int port() const;

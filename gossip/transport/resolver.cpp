@@ -8,6 +8,7 @@
 
 #include "gossip/address.hpp"
 #include "gossip/transport/bounds.hpp"
+#include "gossip/transport/signals.hpp"
 #include "gossip/transport/socket.hpp"
 
 namespace geolru::gossip::transport {
@@ -32,6 +33,12 @@ Answer ask_dns(const std::string& seed) {
     return failure(seed, problem.what());
   }
 }
+
+/// A thread that has one keeps the library loaded until it has ended, by what the system does for destructors of
+/// thread_local objects: nobody waits for a lookup, not even who unloads the library.
+struct KeepsLoaded {
+  ~KeepsLoaded() {}  // NOLINT(modernize-use-equals-default): a trivial one would not be called
+};
 
 }  // namespace
 
@@ -87,7 +94,12 @@ void Resolver::look_up(std::string seed) {
   shared_->waiting.push_back(std::move(seed));
   if (shared_->threads == lookups_at_once_max) return;
   try {
-    std::thread{[shared = shared_] { serve(shared); }}.detach();
+    const SignalsBlocked blocked;
+    std::thread{[shared = shared_] {
+      thread_local const KeepsLoaded keeps_loaded;
+      static_cast<void>(&keeps_loaded);
+      serve(shared);
+    }}.detach();
     ++shared_->threads;
   } catch (const std::system_error& problem) {
     if (shared_->threads > 0) return;  // those that run will come to it

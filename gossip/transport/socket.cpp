@@ -15,6 +15,7 @@
 #include <system_error>
 
 #include "gossip/address.hpp"
+#include "gossip/transport/open_files.hpp"
 
 namespace geolru::gossip::transport {
 
@@ -47,9 +48,19 @@ std::vector<SocketAddress> any_address(std::uint16_t port) {
   return any;
 }
 
+/// What `open` returns, noted as open.
+template <typename Open>
+FileDescriptor open_noted(Open open) {
+  const OpenFiles::Change change;
+  FileDescriptor opened{open()};
+  change.opened(opened.get());
+  return opened;
+}
+
 /// Listens at one address; sets `error` instead of throwing, so that the next one can be tried.
 FileDescriptor try_listen(const SocketAddress& address, int& error) {
-  FileDescriptor socket{::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+  auto socket = open_noted(
+      [&] { return ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0); });
   const int on = 1;
   const int off = 0;
   const auto set = [&socket](int level, int option, const int& value) {
@@ -66,7 +77,10 @@ FileDescriptor try_listen(const SocketAddress& address, int& error) {
 }  // namespace
 
 FileDescriptor::~FileDescriptor() {
-  if (fd_ >= 0) ::close(fd_);
+  if (fd_ < 0) return;
+  const OpenFiles::Change change;
+  change.closed(fd_);
+  ::close(fd_);
 }
 
 Lookup look_up(const std::string& host, std::uint16_t port, bool numeric) {
@@ -138,8 +152,10 @@ Accepted accept_one(const FileDescriptor& listening) {
   SocketAddress remote;
   remote.size = sizeof remote.storage;
   Accepted accepted;
-  accepted.socket = FileDescriptor{::accept4(listening.get(), reinterpret_cast<sockaddr*>(&remote.storage),
-                                             &remote.size, SOCK_NONBLOCK | SOCK_CLOEXEC)};
+  accepted.socket = open_noted([&] {
+    return ::accept4(listening.get(), reinterpret_cast<sockaddr*>(&remote.storage), &remote.size,
+                     SOCK_NONBLOCK | SOCK_CLOEXEC);
+  });
   if (!accepted.socket) {
     accepted.error = errno;
     return accepted;

@@ -13,7 +13,7 @@
 
 namespace geolru::gossip::transport {
 
-/// Owns an open file, or none.
+/// Owns an open file, or none. Whoever opens it notes it in OpenFiles; closing takes that back.
 class FileDescriptor {
  public:
   FileDescriptor() = default;

@@ -54,15 +54,20 @@ template <typename Loader>
 concept ByteLoader = std::is_invocable_r_v<std::optional<std::string>, Loader&, std::string_view>;
 
 /// Keys are up to 32 KiB, values up to 8 MiB of any bytes; both may be empty. No call blocks but `get_or_load`,
-/// `get` with `Options::loader`, `wait` and `close`. Any call may throw std::bad_alloc. A process that forked must
-/// neither use nor destroy the caches of its parent.
+/// `get` with `Options::loader`, `wait` and `close`. Any call may throw std::bad_alloc.
+///
+/// A child that the process forks has none of its parent's caches: it closes their descriptors as it begins. There,
+/// destroying and closing them does nothing, and any other call throws std::logic_error, as does `get_or_load` to a
+/// loader that has forked when it returns in the child. The child may make caches of its own. (`vfork`, `posix_spawn` and
+/// what is built on them, as `system` and `popen` are, leave no more behind: all descriptors close on exec.)
 class GEOLRU_API Cache {
  public:
   /// Starts the cache and, if it listens or has seeds, joins the cluster in the background. Throws
   /// std::invalid_argument that says what is wrong with the options and what to do, and std::system_error when
   /// it cannot listen.
   explicit Cache(Options options = {});
-  /// Closes. No other call may be running.
+  /// Closes, and waits for a call of `Options::log` that is under way. No other call may be running, but those that the
+  /// log makes. Not from `Options::log`, nor from a loader of this cache.
   ~Cache();
   Cache(const Cache&) = delete;
   Cache& operator=(const Cache&) = delete;
@@ -170,8 +175,8 @@ class GEOLRU_API Cache {
   [[nodiscard]] Stats stats() const;
 
   /// Leaves the cluster: sends what is left, for at most a second, and ends the background thread. Afterwards the
-  /// cache is a local one with all it holds; `wait` calls that are under way return false. Idempotent. Not to be
-  /// called from `Options::log`.
+  /// cache is a local one with all it holds; `wait` calls that are under way return false. Waits for at most another
+  /// second until `Options::log` was told what is left; from the log itself it does not. Idempotent.
   void close();
 
  private:
@@ -196,7 +201,10 @@ class GEOLRU_API Cache {
                             const Value* rejected);
   void note_decode_miss();
 
-  std::unique_ptr<Impl> impl_;
+  /// Throws std::logic_error in a child of the process that made the cache.
+  [[nodiscard]] Impl& impl() const;
+
+  std::unique_ptr<Impl> impl_;  // Null in such a child.
 };
 
 }  // namespace geolru

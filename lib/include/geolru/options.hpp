@@ -46,7 +46,7 @@ struct Options {
   std::chrono::milliseconds max_ttl = std::chrono::hours{24};
 
   /// Called by `Cache::get` on a miss, as if by `Cache::get_or_load`. Empty: a miss is a miss. Called on the
-  /// threads that call `get`, for different keys at the same time.
+  /// threads that call `get`, for different keys at the same time. It may call the cache, also `Cache::close`.
   std::function<std::optional<std::string>(std::string_view key)> loader = nullptr;
 
   /// Nodes of other clusters are refused. At most 255 bytes, without control characters.
@@ -80,8 +80,11 @@ struct Options {
   /// most a minute. The same in the whole cluster: others are refused.
   std::chrono::milliseconds max_drift{500};
 
-  /// Called with every line worth telling, from the cache's own thread (and, while it is being constructed, from
-  /// the constructor's). Must neither throw nor call the cache. Empty: silence.
+  /// Called with every line worth telling, one at a time, on a thread that the cache has for it alone. It may take its
+  /// time, throw, and call the cache, also `Cache::close`; it must not destroy it. A thousand lines wait for it at most;
+  /// how many more were lost is told. A line that repeats itself is told a few times a minute, and then how often it was
+  /// not. Names and words of other nodes stand in quotation marks, with what is no plain text escaped. Not called any
+  /// more once the cache is destroyed. Empty: silence.
   std::function<void(LogLevel level, std::string_view text)> log = nullptr;
 
   /// How long a value that is known here by name only, since it was evicted or found no room, is asked of other

@@ -19,6 +19,9 @@ struct Member {
   bool linked = false;                     ///< A connection to it stands.
   std::chrono::milliseconds round_trip{};  ///< To it and back; 0 while unknown.
   std::chrono::milliseconds lag{};         ///< Everything it wrote longer ago than this is known here.
+  /// The algorithm by which the system sends on the connection, as "bbr" or "cubic": where the round trip is 5 ms or more,
+  /// BBR if the system allows it (docs/links.md), else the system's own. Empty: there is no connection.
+  std::string congestion = {};
   /// How far its wall time is ahead of this node's; negative: behind; 0 while unknown. Beyond `Options::max_drift` the
   /// writes of the node that is ahead are taken late by the rest.
   std::chrono::milliseconds clock_offset{};
