@@ -17,9 +17,9 @@ class NodeError(Exception):
 class Node:
     """One geolru-node process. Not started in the terminal's process group, so that Ctrl-C reaches the parent alone."""
 
-    def __init__(self, binary, name, region, log, flags=(), listen="127.0.0.1:0", ready_within=10):
+    def __init__(self, binary, name, region, log, flags=(), listen="127.0.0.1:0", ready_within=10, prefix=()):
         self.name, self.region, self.log = name, region, pathlib.Path(log)
-        command = [str(binary), "--json", "--name", name, "--region", region, *map(str, flags)]
+        command = [*prefix, str(binary), "--json", "--name", name, "--region", region, *map(str, flags)]
         if listen:
             command += ["--listen", listen]
         with open(log, "ab") as errors:

@@ -87,13 +87,14 @@ class Scene:
     def number(self, small, full):
         return small if self.small else full
 
-    def node(self, name, region="here", seeds=(), listen="127.0.0.1:0", **flags):
-        """A geolru node that joins by these nodes or addresses."""
+    def node(self, name, region="here", seeds=(), listen="127.0.0.1:0", prefix=(), **flags):
+        """A geolru node that joins by these nodes or addresses. `prefix`: words before its command."""
         self.started += 1
         extra = [word for seed in seeds for word in ("--seed", getattr(seed, "address", seed))]
         extra += [word for flag, value in flags.items() for word in (f"--{flag.replace('_', '-')}", str(value))]
         node = Node(self.build / "tests/bench/bench-peer", name, region, self.folder / f"{name}-{self.started}.log",
-                    ["--capacity-bytes", 4 << 30, *extra] if "capacity_bytes" not in flags else extra, listen)
+                    ["--capacity-bytes", 4 << 30, *extra] if "capacity_bytes" not in flags else extra, listen,
+                    prefix=prefix)
         self.ends.callback(node.kill)
         return node
 
@@ -202,12 +203,12 @@ def wide(scene, samples):
 # -- How fast -----------------------------------------------------------------------------------------------------
 
 
-def fill(writer, reader, count, prefix="f"):
+def fill(writer, reader, count, prefix="f", within=120):
     """Seconds from the first write there to the last one here."""
     there = reader.ask("state")["entries"]
-    reader.tell(f"await {there + count} {key(prefix, count - 1)} 120")
-    began = writer.ask(f"fill {count} {prefix}", 120)["began_ns"]
-    return (reader.answer(120)["ended_ns"] - began) / 1e9
+    reader.tell(f"await {there + count} {key(prefix, count - 1)} {within}")
+    began = writer.ask(f"fill {count} {prefix}", within)["began_ns"]
+    return (reader.answer(within)["ended_ns"] - began) / 1e9
 
 
 def library_seconds(node):

@@ -23,7 +23,8 @@ bool is_loaded() {
   std::FILE* const maps = std::fopen("/proc/self/maps", "r");
   char line[4096];
   bool found = false;
-  while (std::fgets(line, sizeof line, maps) != nullptr) found = found || std::strstr(line, "libgeolru") != nullptr;
+  while (std::fgets(line, sizeof line, maps) != nullptr)
+    found = found || std::strstr(line, "libgeolru") != nullptr;
   std::fclose(maps);
   return found;
 }

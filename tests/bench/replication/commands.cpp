@@ -178,7 +178,10 @@ Json cpu(Target&, const Arguments&) {
 }
 
 Json state(Target& target, const Arguments&) {
-  return {{"entries", target.entries()}, {"links", target.links()}, {"bytes_moved", target.bytes_moved()}};
+  return {{"entries", target.entries()},
+          {"links", target.links()},
+          {"bytes_moved", target.bytes_moved()},
+          {"congestion", target.congestion()}};
 }
 
 Json redis(Target& target, const Arguments& arguments) { return {{"reply", target.command(arguments)}}; }

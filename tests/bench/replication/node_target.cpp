@@ -28,6 +28,13 @@ class Node final : public Target {
   std::size_t entries() override { return cache_.stats().entries; }
   int port() const override { return networked_ ? Inspector::loop(const_cast<Cache&>(cache_)).port() : 0; }
   std::size_t links() override { return cache_.stats().members_linked; }
+  std::vector<std::string> congestion() override {
+    std::vector<std::string> all;
+    for (const Member& member : cache_.members()) {
+      if (member.linked) all.push_back(member.congestion);
+    }
+    return all;
+  }
   std::uint64_t bytes_moved() override {
     const Stats stats = cache_.stats();
     return stats.bytes_in + stats.bytes_out;

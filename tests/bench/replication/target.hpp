@@ -34,6 +34,8 @@ class Target {
 
   [[nodiscard]] virtual int port() const { return 0; }
   [[nodiscard]] virtual std::size_t links() { return 0; }
+  /// By which algorithms the system sends on them.
+  [[nodiscard]] virtual std::vector<std::string> congestion() { return {}; }
   /// Sent and received by replication.
   [[nodiscard]] virtual std::uint64_t bytes_moved() { return 0; }
   /// A command in Redis' own words; its answer as text.
