@@ -105,9 +105,9 @@ WriteToken Cache::erase(std::string_view key) {
 
 WriteToken Cache::erase_many(std::span<const std::string_view> keys) {
   for (const std::string_view key : keys) check_key(key);
-  return impl_->write_many(keys.size(), [&](std::size_t i) {
-    const crdt::Written written = impl_->store.erase(keys[i], impl_->clock.now());
-    impl_->flights.written(keys[i]);
+  return impl().write_many(keys.size(), [&](std::size_t i) {
+    const crdt::Written written = impl().store.erase(keys[i], impl().clock.now());
+    impl().flights.written(keys[i]);
     return written;
   });
 }

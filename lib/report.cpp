@@ -26,7 +26,6 @@ Member to_member(gossip::MemberView&& view) {
           .round_trip = view.round_trip,
           .lag = view.lag,
           .congestion = std::move(view.congestion),
-
           .clock_offset = view.clock_offset,
           .held_back = view.held_back};
 }

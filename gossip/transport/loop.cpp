@@ -9,11 +9,6 @@
 
 namespace geolru::gossip {
 
-namespace {
-
-
-}  // namespace
-
 struct Loop::State {
   State(LoopOptions options, crdt::Store& store, NodeClock& clock)
       : driver{std::move(options), store, clock} {
