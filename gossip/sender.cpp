@@ -226,7 +226,13 @@ void Engine::State::release_held(Now now, Link& link) {
 /// Sends a close, or lets it wait for the records before it that are held back.
 void Engine::State::close_in_turn(Now now, Link& link, Close close) {
   link.pending = Link::Pending{std::move(close), link.held.turn()};
-  release_held(now, link);}
+  release_held(now, link);
+}
+
+bool Engine::State::has_large(std::span<const crdt::Outgoing> records) {
+  return std::ranges::any_of(records,
+                             [](const auto& one) { return one.block && crdt::is_large(*one.block); });
+}
 
 void Engine::State::send_records(Now now, Link& link, std::vector<crdt::Outgoing>& records, bool resyncing) {
   hold_back(now, link, records);
