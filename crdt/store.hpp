@@ -175,6 +175,9 @@ class Store {
   std::optional<Written> finish_load(Load load, std::string_view key, std::string_view value, Ms ttl,
                                      WallMs wall);
 
+  /// A register has come that is not to be stored, since it was refused: it voids loads of its key all the same.
+  void void_loads(const Meta& refused);
+
   // -- Replication -----------------------------------------------------------------------------------
 
   /// Says what `apply` gets next, some registers at most: what it looks at first is on its way into the cache then, all at

@@ -62,6 +62,16 @@ Load Store::begin_load(std::string_view key, WallMs wall) {
   return {*this, begun};
 }
 
+void Store::void_loads(const Meta& refused) {
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    const bool is_clear = refused.hash == clear_hash;
+    if (!is_clear && i != shard_of(refused.hash)) continue;
+    const std::lock_guard lock{shards_[i]->mutex};
+    if (is_clear) shards_[i]->loads.all_keys_came();
+    shards_[i]->loads.record_came(refused.hash, refused.version());
+  }
+}
+
 /// A write that overwrote a load as of a floor or before may be forgotten. A local cache needs no memory of that: the
 /// write has voided the load.
 bool Store::may_be_overwritten(Hlc load) const {

@@ -127,6 +127,7 @@ void Engine::State::refuse_record(Now now, Link& link, std::uint32_t stream, con
   std::erase_if(refusals, [&](const Refusal& one) { return one.hash == meta.hash; });
   if (refusals.size() >= crdt::limits::refusals_max) refusals.pop_front();
   refusals.push_back({.hash = meta.hash, .version = meta.version(), .from = link.peer.name});
+  store.void_loads(meta);
   refuse(now, link, stream, meta.stamp);
 }
 

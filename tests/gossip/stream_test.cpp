@@ -327,6 +327,27 @@ TEST_CASE("refusal: where the peer's clock went back unseen it refuses, and take
   CHECK(closed_at(b, a.origin()) > ahead.hlc);
 }
 
+TEST_CASE("refusal: a record that is refused voids the loads of its key, and a clear all", "[refusal]") {
+  for (const bool clears : {false, true}) {
+    Wires wires;
+    auto& a = wires.add();
+    auto& b = wires.add(joining({&a}));
+    settle(wires, a, b);
+    auto load = b.store->begin_load("k", wires.wall(b));
+    auto other = b.store->begin_load("other", wires.wall(b));
+    a.wall_offset = 600ms;
+    if (clears) {
+      wires.clear(a);
+    } else {
+      wires.erase(a, "k");
+    }
+    wires.run(5ms);
+    REQUIRE(b.stats().refused_stamps >= 1);
+    CHECK_FALSE(b.store->finish_load(std::move(load), "k", "stale", hour, wires.wall(b)));
+    CHECK(b.store->finish_load(std::move(other), "other", "v", hour, wires.wall(b)).has_value() == !clears);
+  }
+}
+
 TEST_CASE("refusal: nothing later of a refused stream is taken, of the next everything", "[refusal]") {
   Wires wires;
   auto& a = wires.add();
