@@ -175,8 +175,9 @@ class Store {
   std::optional<Written> finish_load(Load load, std::string_view key, std::string_view value, Ms ttl,
                                      WallMs wall);
 
-  /// A register has come that is not to be stored, since it was refused: it voids loads of its key all the same.
-  void void_loads(const Meta& refused);
+  /// A register has come that is not to be stored, since it was refused or is past its retention here: it voids
+  /// loads of its key all the same.
+  void void_loads(const Meta& came);
 
   // -- Replication -----------------------------------------------------------------------------------
 

@@ -62,13 +62,13 @@ Load Store::begin_load(std::string_view key, WallMs wall) {
   return {*this, begun};
 }
 
-void Store::void_loads(const Meta& refused) {
+void Store::void_loads(const Meta& came) {
   for (std::size_t i = 0; i < shards_.size(); ++i) {
-    const bool is_clear = refused.hash == clear_hash;
-    if (!is_clear && i != shard_of(refused.hash)) continue;
+    const bool is_clear = came.hash == clear_hash;
+    if (!is_clear && i != shard_of(came.hash)) continue;
     const std::lock_guard lock{shards_[i]->mutex};
     if (is_clear) shards_[i]->loads.all_keys_came();
-    shards_[i]->loads.record_came(refused.hash, refused.version());
+    shards_[i]->loads.record_came(came.hash, came.version());
   }
 }
 

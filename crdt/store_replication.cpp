@@ -41,10 +41,14 @@ void Store::prepare_apply(std::span<const Incoming> next) const {
 Applied Store::apply(const Incoming& in, AdmittedHlc admitted, const ApplyRules& rules, WallMs wall) {
   const Meta& meta = in.meta;
   const WallMs now = clock_.now(wall);
-  if (admitted.get().ms() + options_.retention() <= now) return Applied::forgettable;
+  if (admitted.get().ms() + options_.retention() <= now) {
+    void_loads(meta);  // by another clock it may be young
+    return Applied::forgettable;
+  }
   const std::size_t index = shard_of(meta.hash);
   std::optional<Lack> no_room;
-  if (in.has_value) no_room = lack_of_room(meta.hash, in.key.size() + in.value.size());
+  if (in.has_value || in.large_bytes != 0)
+    no_room = lack_of_room(meta.hash, in.has_value ? in.key.size() + in.value.size() : in.large_bytes);
   Applied applied = Applied::unchanged;
   SlotId held = no_slot;
   Debt debt;
