@@ -1,8 +1,6 @@
 // lib/flights.cpp – see flights.hpp.
 #include "lib/flights.hpp"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <chrono>
 #include <functional>
@@ -19,10 +17,6 @@ constexpr crdt::Ms wait_max = std::chrono::hours{24 * 365};
 constinit std::mutex waits_mutex;  // guards Flight::waits_for of all flights
 constinit thread_local const Leading* innermost = nullptr;
 static_assert(std::is_trivially_destructible_v<std::mutex>);
-
-/// A child that is forked while another thread holds the lock could never take it.
-[[maybe_unused]] const int at_fork =
-    pthread_atfork([] { waits_mutex.lock(); }, [] { waits_mutex.unlock(); }, [] { waits_mutex.unlock(); });
 
 }  // namespace
 

@@ -335,7 +335,7 @@ TEST_CASE("refusal: a record that is refused voids the loads of its key, and a c
     settle(wires, a, b);
     auto load = b.store->begin_load("k", wires.wall(b));
     auto other = b.store->begin_load("other", wires.wall(b));
-    a.wall_offset = 600ms;
+    b.wall_offset = -600ms;  // unseen by the other, which would hold the record back
     if (clears) {
       wires.clear(a);
     } else {
