@@ -207,7 +207,7 @@ struct Engine::State {
   void on_refused(Now now, Link& link, const Refused& refused);
   [[nodiscard]] static Stamps closes_of(Link& link, const Close& close);
   [[nodiscard]] bool take_closes(Now now, Link& link, const Close& close);
-  [[nodiscard]] Hlc admissible_now(Now now) const;
+  [[nodiscard]] Knowledge::Admissible admissible_now(Now now) const;
   void count_closes(Now now);
   void refuse(Now now, Link& link, std::uint32_t stream, const Stamp& stamp);
   void send_refused(Link& link, const Refused& refused);

@@ -68,15 +68,17 @@ bool Knowledge::close(Origin origin, Hlc to, SteadyMs now) {
   return true;
 }
 
-void Knowledge::close(Origin origin, Hlc to, Hlc admissible, SteadyMs now) {
-  if (to > admissible && closed_.size() < crdt::limits::digest_rows_max)
+void Knowledge::close(Origin origin, Hlc to, const Admissible& admissible, SteadyMs now) {
+  if (to > admissible.counts && closed_.size() < crdt::limits::digest_rows_max)
     crdt::raise_stamp(ahead_, origin, to);
-  close(origin, std::min(to, admissible), now);
+  if (to <= admissible.trusted) close(origin, std::min(to, admissible.counts), now);
 }
 
-void Knowledge::count_up_to(Hlc admissible, SteadyMs now) {
-  for (const auto& [origin, to] : ahead_) close(origin, std::min(to, admissible), now);
-  std::erase_if(ahead_, [&](const auto& row) { return row.second <= admissible; });
+void Knowledge::count_up_to(const Admissible& admissible, SteadyMs now) {
+  for (const auto& [origin, to] : ahead_) {
+    if (to <= admissible.trusted) close(origin, std::min(to, admissible.counts), now);
+  }
+  std::erase_if(ahead_, [&](const auto& row) { return row.second <= admissible.counts; });
 }
 
 std::shared_ptr<const KnownOrigins> Knowledge::known() {

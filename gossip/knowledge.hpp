@@ -35,11 +35,16 @@ class Knowledge {
   /// Raises closed(o). True if it moved.
   bool close(Origin origin, Hlc to, SteadyMs now);
 
-  /// The same, but what lies beyond `admissible` counts only when `count_up_to` comes to it.
-  void close(Origin origin, Hlc to, Hlc admissible, SteadyMs now);
+  /// How much of a close that lies ahead of this node's wall time counts.
+  struct Admissible {
+    Hlc counts;  ///< No more than this. A close at c is one at every time before it, too;
+    Hlc trusted;  ///< unless it lies beyond this: by so late a clock its sender may have forgotten what lives here.
+  };
+  /// The same, but what does not count yet does when `count_up_to` comes to it.
+  void close(Origin origin, Hlc to, const Admissible& admissible, SteadyMs now);
   /// Whether some close waits for its time.
   [[nodiscard]] bool has_closes_ahead() const { return !ahead_.empty(); }
-  void count_up_to(Hlc admissible, SteadyMs now);
+  void count_up_to(const Admissible& admissible, SteadyMs now);
 
   /// Rises with every row.
   [[nodiscard]] std::uint64_t revision() const { return revision_; }

@@ -254,24 +254,28 @@ bool Engine::State::take_closes(Now now, Link& link, const Close& close) {
   const Ms retention = store.options().retention() + timing::rows_linger;
   const WallMs horizon = store.clock().now(now.wall) - retention;
   link.peer_closed.learn(closes);
-  const Hlc admissible = admissible_now(now);
+  const auto admissible = admissible_now(now);
   for (const auto& [origin, stamp] : closes) {
     if (origin == self() || stamp.ms() < horizon) continue;
-    static_cast<void>(store.clock().admit(std::min(stamp, admissible), now.wall));
+    static_cast<void>(store.clock().admit(std::min(stamp, admissible.counts), now.wall));
     knowledge.close(origin, stamp, admissible, now.steady);
   }
   link.own_close = std::max(link.own_close, crdt::find_stamp(closes, link.peer.origin));
   return true;
 }
 
-/// The highest hybrid time that may be learned now.
-Hlc Engine::State::admissible_now(Now now) const { return Hlc::at(now.wall + store.clock().drift_max()); }
+/// A sender keeps what it knows of a write for two drifts longer than the write may live, so that it has forgotten nothing
+/// that lives here if its clock is no further ahead than that.
+Knowledge::Admissible Engine::State::admissible_now(Now now) const {
+  const Ms drift = store.clock().drift_max();
+  return {.counts = Hlc::at(now.wall + drift), .trusted = Hlc::end_of(now.wall + 2 * drift)};
+}
 
-/// A close at c is one at every time before it, too: of a close that lies too far ahead counts what is admissible by now.
+/// Counts what has become admissible of closes that lay too far ahead.
 void Engine::State::count_closes(Now now) {
   if (!knowledge.has_closes_ahead()) return;
-  const Hlc admissible = admissible_now(now);
-  static_cast<void>(store.clock().admit(admissible, now.wall));
+  const auto admissible = admissible_now(now);
+  static_cast<void>(store.clock().admit(admissible.counts, now.wall));
   knowledge.count_up_to(admissible, now.steady);
 }
 

@@ -163,6 +163,7 @@ void Checker::check_life(NodeId node, NodeView& view) {
     NodeView anew;
     anew.own = view.own;
     anew.clock = view.clock;
+    anew.evictions = view.evictions;
     anew.lives_from_nothing = from_nothing;
     anew.repairs_expected = view.repairs_expected;
     anew.evictions = view.evictions;
