@@ -70,6 +70,7 @@ class Checker final : public Watcher {
     std::uint64_t repairs_expected = 0;
     std::uint64_t lives_from_nothing = 0;
     std::uint64_t evictions = 0;
+    Us cleared_at{-1h};
   };
 
   [[nodiscard]] std::string text(const Write& write) const;
