@@ -77,7 +77,14 @@ WallMs World::wall(NodeId id) const {
 }
 
 gossip::SteadyMs World::steady(NodeId id) const {
-  return gossip::SteadyMs{std::chrono::floor<Ms>(now() - nodes_[id]->frozen)};
+  const Node& node = *nodes_[id];
+  return gossip::SteadyMs{std::chrono::floor<Ms>(now() - node.frozen - node.frozen_last(now()))};
+}
+
+Us World::clock_error(NodeId id) const {
+  const Node& node = *nodes_[id];
+  const bool was_set_since = node.clock.set_at > node.frozen_from;
+  return node.clock.error(now()) - (was_set_since ? Us{0} : node.frozen_last(now()));
 }
 
 gossip::Now World::now_at(NodeId node) const { return {steady(node), wall(node)}; }
@@ -106,7 +113,7 @@ void World::start(NodeId id) {
   options.gossip_interval = options_.gossip_interval;
   options.seed = random_.next();
   ++node.life;
-  node.frozen = node.frozen_until = Us{0};
+  node.frozen = node.frozen_from = node.frozen_until = Us{0};
   begin_wall(id);
   node.wake_at = Us::max();
   node.leaving = false;
@@ -145,22 +152,15 @@ void World::pause(NodeId id, Us until) { nodes_[id]->paused_until = until; }
 void World::freeze(NodeId id, Us until) {
   if (until <= now() || paused(id)) return;
   Node& node = *nodes_[id];
-  const Us stands = until - now();
   pause(id, until);
-  // Nothing looks at its clocks meanwhile, so both may fall behind at once.
-  set_clock(id, node.clock.error(now()) - stands, node.clock.drift_ppm);
-  node.frozen += stands;
+  set_clock(id, clock_error(id), node.clock.drift_ppm);
+  node.frozen += node.frozen_last(now());
+  node.frozen_from = now();
   node.frozen_until = until;
 }
 
 void World::resume_all() {
-  for (auto& node : nodes_) {
-    if (const Us early = node->frozen_until - now(); early > Us{0}) {
-      node->frozen -= early;
-      node->clock.skew += early;
-      node->frozen_until = now();
-    }
-  }
+  for (auto& node : nodes_) node->frozen_until = std::min(node->frozen_until, now());
   for (auto& node : nodes_) node->paused_until = std::min(node->paused_until, now());
 }
 

@@ -117,7 +117,7 @@ class World : private Hosts {
   [[nodiscard]] WallMs wall(NodeId node) const;
   [[nodiscard]] WallMs system_wall(NodeId node) const { return wall_at(clock_error(node)); }
   /// Of the system's clock.
-  [[nodiscard]] Us clock_error(NodeId node) const { return nodes_[node]->clock.error(now()); }
+  [[nodiscard]] Us clock_error(NodeId node) const;
   [[nodiscard]] gossip::Now now_at(NodeId node) const;
 
   // -- Faults ----------------------------------------------------------------------------------------
@@ -196,8 +196,13 @@ class World : private Hosts {
     std::unique_ptr<gossip::Engine> engine;
     WallClock clock;
     std::unique_ptr<gossip::WallTime> wall_time;
-    Us frozen{0};  // how long its steady clock stood still
-    Us frozen_until{0};
+    Us frozen{0};                        // how long its steady clock stood still before the last time,
+    Us frozen_from{0}, frozen_until{0};  // and that one
+
+    /// How long the last time has lasted by now.
+    [[nodiscard]] Us frozen_last(Us now) const {
+      return std::max(std::min(now, frozen_until) - frozen_from, Us{0});
+    }
     Us paused_until{0};
     Us wake_at{Us::max()};  // of the earliest wake-up that is scheduled
   };

@@ -69,7 +69,7 @@ void World::drain(NodeId id) {
   // A deadline that is past, or has no time before it, is due at once.
   const auto deadline = node.engine->deadline().time_since_epoch();
   constexpr Ms far = std::chrono::hours{24 * 365};
-  if (deadline < far) schedule_wake(id, Us{deadline} + node.frozen);
+  if (deadline < far) schedule_wake(id, Us{deadline} + node.frozen + node.frozen_last(now()));
 }
 
 void World::carry_out(NodeId id, gossip::Output& output) {

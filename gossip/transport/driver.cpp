@@ -241,7 +241,7 @@ void Driver::suit_distances(SteadyMs now) {
   next_suiting_ = now + distance_check;
   for (const auto& [link, connection] : connections_) {
     if (!connection->suit_distance()) continue;
-    input([&, link = link](Engine& engine, Now) { engine.sends_by(link, connection->congestion()); });
+    input([id = link, name = connection->congestion()](Engine& engine, Now) { engine.sends_by(id, name); });
   }
 }
 
