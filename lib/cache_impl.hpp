@@ -36,6 +36,9 @@ struct Counters {
 /// 16 digits.
 [[nodiscard]] std::string to_hexadecimal(crdt::Origin origin);
 
+/// Keys that a call for many prepares for at once.
+inline constexpr std::size_t batch_keys_max = 16;
+
 /// Throws std::length_error.
 void check_key(std::string_view key);
 
@@ -45,7 +48,6 @@ struct Cache::Impl {
   /// The value held, unless it is what the caller found to be useless.
   [[nodiscard]] std::optional<Value> find(std::string_view key, const Value* rejected);
   /// Appends the values of up to `batch_keys_max` keys. Notes which of them others may have.
-  static constexpr std::size_t batch_keys_max = 16;
   using BatchBits = std::bitset<batch_keys_max>;
   void find_batch(std::span<const std::string_view> keys, std::vector<std::optional<Value>>& values,
                   BatchBits& wanted);

@@ -58,7 +58,7 @@ std::vector<std::optional<Value>> Cache::get_many(std::span<const std::string_vi
   values.reserve(keys.size());
   while (values.size() < keys.size()) {
     const std::size_t begin = values.size();
-    const auto batch = keys.subspan(begin, std::min(keys.size() - begin, Impl::batch_keys_max));
+    const auto batch = keys.subspan(begin, std::min(keys.size() - begin, batch_keys_max));
     Impl::BatchBits wanted;
     impl().find_batch(batch, values, wanted);
     for (std::size_t i = 0; i < batch.size(); ++i) {
