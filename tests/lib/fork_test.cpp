@@ -78,7 +78,9 @@ struct Pair {
 
 }  // namespace
 
-TEST_CASE("fork: a child closes what it inherited, and the parent's caches go on", "[lib][fork]") {
+// All are [slow], so that they run without sanitizers: the allocators of those hang in a child whose parent had threads.
+
+TEST_CASE("fork: a child closes what it inherited, and the parent's caches go on", "[lib][fork][slow]") {
   const std::size_t before = loops_and_sockets();
   Pair pair;
   REQUIRE(loops_and_sockets() > before);
@@ -86,7 +88,7 @@ TEST_CASE("fork: a child closes what it inherited, and the parent's caches go on
   pair.still_works();
 }
 
-TEST_CASE("fork: what a child destroys and closes is nothing of the parent's", "[lib][fork]") {
+TEST_CASE("fork: what a child destroys and closes is nothing of the parent's", "[lib][fork][slow]") {
   auto pair = std::make_unique<Pair>();
   CHECK(in_child([&] {
           pair->east.close();
@@ -97,7 +99,7 @@ TEST_CASE("fork: what a child destroys and closes is nothing of the parent's", "
 }
 
 TEST_CASE("fork: a child that fails to exec and exits runs the destructors of statics in vain",
-          "[lib][fork]") {
+          "[lib][fork][slow]") {
   static Pair pair;
   CHECK(in_child([]() -> int {
           if (freopen("/dev/null", "w", stdout) == nullptr) return 98;
@@ -109,7 +111,7 @@ TEST_CASE("fork: a child that fails to exec and exits runs the destructors of st
   pair.east.close();
 }
 
-TEST_CASE("fork: any call of an inherited cache throws in the child", "[lib][fork]") {
+TEST_CASE("fork: any call of an inherited cache throws in the child", "[lib][fork][slow]") {
   Pair pair;
   const auto token = pair.east.set("k", "v");
   CHECK(in_child([&] {
@@ -130,7 +132,7 @@ TEST_CASE("fork: any call of an inherited cache throws in the child", "[lib][for
   CHECK(holds(pair.east, "k", "v"));
 }
 
-TEST_CASE("fork: a value that was held outlives the fork on both sides", "[lib][fork]") {
+TEST_CASE("fork: a value that was held outlives the fork on both sides", "[lib][fork][slow]") {
   Cache cache;
   cache.set("k", "value");
   auto value = cache.get("k");
@@ -142,7 +144,7 @@ TEST_CASE("fork: a value that was held outlives the fork on both sides", "[lib][
   CHECK(value->view() == "value");
 }
 
-TEST_CASE("fork: a loader that forks ends its load in the parent alone", "[lib][fork]") {
+TEST_CASE("fork: a loader that forks ends its load in the parent alone", "[lib][fork][slow]") {
   Cache cache;
   pid_t child = -1;
   std::cout.flush();
@@ -172,7 +174,7 @@ TEST_CASE("fork: a loader that forks ends its load in the parent alone", "[lib][
 #endif
 #if !defined(GEOLRU_NO_THREADS_AFTER_FORK) && !defined(__SANITIZE_THREAD__)
 TEST_CASE("fork: a child makes caches of its own, on the port of its parent once that is gone",
-          "[lib][fork]") {
+          "[lib][fork][slow]") {
   auto first = std::make_unique<Cache>(Options{.region = "east", .listen = "127.0.0.1:0"});
   const std::string address = address_of(*first);
   first->set("k", "parent's");
@@ -206,7 +208,7 @@ TEST_CASE("fork: a child makes caches of its own, on the port of its parent once
   close(gone[1]);
 }
 
-TEST_CASE("fork: children that are forked while everything is busy are well", "[lib][fork]") {
+TEST_CASE("fork: children that are forked while everything is busy are well", "[lib][fork][slow]") {
   Pair pair;
   std::atomic<bool> stop{false};
   std::vector<std::thread> threads;
