@@ -19,9 +19,10 @@ class HeldBack {
   using Turn = std::uint64_t;
 
   void add(crdt::Outgoing record) {
+    const Hlc stamp = record.meta.stamp.hlc;
     bytes_ += size_of(record);
     turns_.insert(next_turn_);
-    records_.emplace(record.meta.stamp.hlc, Entry{next_turn_++, std::move(record)});
+    records_.emplace(stamp, Entry{next_turn_++, std::move(record)});
   }
 
   /// Moves the records with stamps up to `admitted` out, at most about `bytes` of them.

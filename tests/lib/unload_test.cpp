@@ -112,8 +112,10 @@ class Worker {
 
 }  // namespace
 
+// All are [slow], so that they run without sanitizers, which keep memory and notes of code that is gone.
+
 TEST_CASE("unloading: a process loads the library late, uses it and unloads it, again and again",
-          "[unload]") {
+          "[unload][slow]") {
   for (int round = 0; round < 5; ++round) {
     {
       const Plugin plugin;
@@ -125,7 +127,7 @@ TEST_CASE("unloading: a process loads the library late, uses it and unloads it, 
   }
 }
 
-TEST_CASE("unloading: threads that used the library may live on, and end later", "[unload]") {
+TEST_CASE("unloading: threads that used the library may live on, and end later", "[unload][slow]") {
   std::vector<Worker> workers(4);
   for (int round = 0; round < 3; ++round) {
     {
@@ -136,7 +138,7 @@ TEST_CASE("unloading: threads that used the library may live on, and end later",
   }
 }
 
-TEST_CASE("unloading: nothing is left behind", "[unload]") {
+TEST_CASE("unloading: nothing is left behind", "[unload][slow]") {
   Worker worker;
   std::size_t files = 0;
   std::size_t before = 0;
@@ -157,7 +159,7 @@ TEST_CASE("unloading: nothing is left behind", "[unload]") {
 }
 
 TEST_CASE("unloading: nobody waits for a name that is being looked up, nor does its thread lose its code",
-          "[unload]") {
+          "[unload][slow]") {
   {
     const Plugin plugin;
     plugin.find<geolru::test::LookUp>("look_up")();
