@@ -65,7 +65,7 @@ class Checker final : public Watcher {
     crdt::Stamps closed;
     std::vector<KeyHash> touched;
     Hlc clock;
-    Ms wall_lead{};  // of its wall time over the truth, as of the last step
+    Ms wall_lead{};           // of its wall time over the truth, as of the last step
     std::vector<Origin> own;  // its origins, in this life
     Us looked_at_everything{0};
     std::uint64_t repairs_expected = 0;
