@@ -18,10 +18,12 @@ inline constexpr Ms drift_max{60'000};
 // The store.
 inline constexpr std::size_t shards_max = 64;
 inline constexpr std::uint32_t slots_per_shard_max = 0x3ffffff0;
-/// Origins whose slots one shard can tell apart; records of further ones are refused.
+/// Origins whose slots one shard can tell apart.
 inline constexpr std::size_t origins_per_shard_max = 0xfff0;
 /// Results of loads that were too large to be stored and are remembered for who asks why a key is missing.
 inline constexpr std::size_t oversize_loads_max = 64;
+/// A full table of origins loses so many rows at once, of those that matter least.
+inline constexpr std::size_t origins_dropped_at_once = 8 * 1024;
 /// Slots looked at in one hold of a shard's lock by walks and audits; and by sweeps, which have most to do with each.
 inline constexpr std::size_t slots_per_hold_max = 128;
 inline constexpr std::size_t swept_per_hold_max = 16;
@@ -97,7 +99,17 @@ inline constexpr std::size_t members_per_frame = 512;
 /// Messages of one pumping that are kept for links which are where others were.
 inline constexpr std::size_t shared_steps_max = 64;
 inline constexpr std::size_t links_max = 2048;
+/// Connections that were accepted and have yet to greet; and so many of one host.
 inline constexpr std::size_t accepted_unspoken_max = 256;
+inline constexpr std::size_t accepted_unspoken_per_host_max = 32;
+/// Connections that are dialled at the same time; and those to members of whom nothing is heard.
+inline constexpr std::size_t dials_max = 512;
+inline constexpr std::size_t dials_doubtful_max = 32;
+/// Addresses that are still dialled though their members were forgotten; and regions of which the same is remembered.
+inline constexpr std::size_t lost_addresses_max = 64;
+inline constexpr std::size_t lost_regions_max = 64;
+/// Names of members that are looked up at the same time.
+inline constexpr std::size_t lookups_max = 16;
 inline constexpr std::size_t addresses_per_seed_max = 64;
 /// Addresses of seeds that a node without any peer dials at the same time.
 inline constexpr std::size_t strangers_max = 16;
@@ -108,6 +120,10 @@ static_assert(digest_rows_max * 16 <= link_window_bytes, "rows of an origin and 
 static_assert(members_per_frame * (3 * name_bytes_max + address_bytes_max) <= link_window_bytes);
 static_assert(records_frame_bytes_target + whole_value_bytes_max + key_bytes_max <= link_window_bytes);
 static_assert(pieces_asked_max * piece_bytes_max <= link_window_bytes);
+static_assert(accepted_unspoken_per_host_max < accepted_unspoken_max && accepted_unspoken_max < links_max);
+static_assert(dials_doubtful_max < dials_max && dials_max + accepted_unspoken_max < links_max / 2);
+static_assert(origins_dropped_at_once + members_max + links_max < origins_per_shard_max);
+static_assert(origins_dropped_at_once + members_max + links_max < digest_rows_max);
 static_assert(fetches_max <= records_per_frame_max, "all of them fit one message");
 static_assert(shards_max <= 64, "dirty shards are bits of one word");
 

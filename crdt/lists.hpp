@@ -82,6 +82,11 @@ class OriginLog {
   void note_unpacked() {
     if (--packed_ == 0) packed_newest_ = {};
   }
+  /// No stamp of this origin's is later, of what is held or was dropped.
+  [[nodiscard]] Hlc newest(const SlotArray& slots) const {
+    const Hlc held = newest_ == no_slot ? Hlc{} : slots[newest_].stamp;
+    return std::max({held, packed_newest_, floor_});
+  }
   /// No packed stub of this origin has a stamp above this.
   [[nodiscard]] Hlc packed_newest() const { return packed_newest_; }
 

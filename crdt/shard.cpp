@@ -42,9 +42,7 @@ Outgoing Shard::outgoing(const Slot& slot, WallMs now) const {
   return {meta_of(slot), serves(slot, now) ? BlockRef::share(slot.block) : BlockRef{}};
 }
 
-bool Shard::has_room_for(Origin origin) const {
-  return logs_.size() < limits::origins_per_shard_max || !free_logs_.empty() || log_of_.contains(origin);
-}
+bool Shard::has_room_for(Origin origin) const { return !is_full_of_origins() || log_of_.contains(origin); }
 
 std::uint16_t Shard::log_for(Origin origin) {
   const auto next = static_cast<std::uint16_t>(free_logs_.empty() ? logs_.size() : free_logs_.back());

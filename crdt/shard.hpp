@@ -11,6 +11,7 @@
 #include "crdt/change_ring.hpp"
 #include "crdt/expiry_wheel.hpp"
 #include "crdt/index.hpp"
+#include "crdt/limits.hpp"
 #include "crdt/lists.hpp"
 #include "crdt/load.hpp"
 #include "crdt/packed_stubs.hpp"
@@ -109,6 +110,11 @@ class Shard {
   /// Somebody reads it here.
   void touch(SlotId id) { order_.note_read(*slots_[id].block); }
 
+  /// Drops all that is held of so many of the origins that matter least. The highest stamp among it; zero: nothing was.
+  Hlc drop_origins(std::size_t count, const WorthOf& worth_of);
+  [[nodiscard]] bool is_full_of_origins() const {
+    return logs_.size() >= limits::origins_per_shard_max && free_logs_.empty();
+  }
   /// True if a log for this origin exists or can be made.
   [[nodiscard]] bool has_room_for(Origin origin) const;
   /// Makes `meta` the register of `held` (no_slot: of a new slot), taking over `block`, which may be null: for `lack`

@@ -1,6 +1,7 @@
 // crdt/shard_stubs.cpp – a shard's stubs: packing and unpacking them, and dropping what is over the budget.
 #include <algorithm>
 #include <new>
+#include <tuple>
 #include <utility>
 
 #include "crdt/shard.hpp"
@@ -133,6 +134,43 @@ void Shard::drop_oldest_stub() {
   tell_walks_of_drop(slots_[id]);
   ring_.mark_dropped(slots_[id], id);
   free_slot(id);
+}
+
+Hlc Shard::drop_origins(std::size_t count, const WorthOf& worth_of) {
+  const SlotId clear = find(clear_hash);  // is never dropped
+  std::vector<std::tuple<Worth, Hlc, std::size_t>> order;
+  for (std::size_t i = 0; i < logs_.size(); ++i) {
+    if (logs_[i].origin() == Origin::none || (clear != no_slot && slots_[clear].log == i)) continue;
+    const Worth worth = worth_of(logs_[i].origin());
+    if (worth != Worth::kept) order.emplace_back(worth, logs_[i].newest(slots_), i);
+  }
+  count = std::min(count, order.size());
+  std::ranges::nth_element(order, order.begin() + static_cast<std::ptrdiff_t>(count));
+  order.resize(count);
+  std::vector<bool> goes(logs_.size());
+  for (const auto& [worth, newest, i] : order) {
+    goes[i] = true;
+    for (SlotId id = logs_[i].oldest(); id != no_slot; id = logs_[i].oldest()) {
+      tell_walks_of_drop(slots_[id]);
+      ring_.mark_dropped(slots_[id], id);
+      free_slot(id);
+    }
+  }
+  std::vector<StubRecord> packed;
+  packed_.visit({}, [&](const StubRecord& stub) {
+    if (goes[stub.log]) packed.push_back(stub);
+    return true;
+  });
+  for (const StubRecord& stub : packed) {
+    tell_walks_of_drop(stub);
+    erase_packed(stub);
+  }
+  Hlc highest;
+  for (const auto& [worth, newest, i] : order) {
+    highest = std::max(highest, logs_[i].floor());
+    retire_log(i);
+  }
+  return highest;
 }
 
 void Shard::tell_walks_of_drop(const auto& held) {

@@ -19,8 +19,8 @@ using WallMs = std::chrono::time_point<WallClockTag, Ms>;
 /// Milliseconds since an arbitrary moment; never goes back. Timers read this one.
 using SteadyMs = std::chrono::time_point<SteadyClockTag, Ms>;
 
-/// One life of one node: a 64-bit random id per start. 0 is nobody.
-enum class Origin : std::uint64_t { none = 0 };
+/// One life of one node: a 64-bit random id per start. 0 is nobody. `others` is nobody's: where the row of an origin is dropped early, its floor goes into that row.
+enum class Origin : std::uint64_t { none = 0, others = ~std::uint64_t{0} };
 
 /// Keyed xxHash of a key; what a slot knows a key by.
 enum class KeyHash : std::uint64_t {};

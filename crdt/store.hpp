@@ -59,6 +59,14 @@ struct StoreOptions {
   [[nodiscard]] Ms retention() const { return max_ttl + 2 * max_drift; }
 };
 
+/// How much it matters to know of an origin: what matters least goes first where a table is full.
+enum class Worth : std::uint8_t {
+  stranger,  ///< It was never a member.
+  gone,      ///< It was one.
+  kept,      ///< It is one, or this node: its row is never dropped.
+};
+using WorthOf = std::function<Worth(Origin)>;
+
 /// A local write, and whether the loop has to be woken for it.
 struct Written {
   Stamp stamp;
@@ -227,6 +235,9 @@ class Store {
   }
   /// Takes over a peer's floors at the end of a resync.
   void adopt_floors(const Stamps& floors);
+  /// Where a shard can tell no more origins apart: drops all that it holds of those that matter least and were silent
+  /// longest, which leaves a floor of Origin::others. False if nothing could be dropped.
+  bool make_room_for_origins(const WorthOf& worth_of);
   /// While a resync is pending, loads as of this or before are not stored either. Zero: none.
   void set_pending_floor(Hlc pending) { pending_floor_.store(pending.raw, std::memory_order_release); }
 

@@ -1,6 +1,7 @@
 // crdt/store_replication.cpp – what the engine does with the store: merging, walks, drains, floors.
 #include <algorithm>
 
+#include "crdt/limits.hpp"
 #include "crdt/shard.hpp"
 #include "crdt/store.hpp"
 #include "crdt/store_hold.hpp"
@@ -16,6 +17,20 @@ Incoming as_incoming(const Meta& meta, const Block* block) {
     held.value = block->value();
   }
   return held;
+}
+
+/// No more than fit a digest: of too many the lowest go into the row of Origin::others.
+void fold_floors(Stamps& floors) {
+  if (floors.size() < limits::digest_rows_max) return;
+  std::vector<Hlc> heights;
+  heights.reserve(floors.size());
+  for (const auto& [origin, floor] : floors) heights.push_back(floor);
+  const auto last = heights.begin() + static_cast<std::ptrdiff_t>(limits::origins_dropped_at_once);
+  std::ranges::nth_element(heights, last);
+  const Hlc up_to = *last;
+  std::erase_if(floors,
+                [&](const auto& floor) { return floor.second <= up_to && floor.first != Origin::others; });
+  raise_stamp(floors, Origin::others, up_to);
 }
 
 }  // namespace
@@ -214,6 +229,7 @@ Stamps Store::floors() {
   // Whatever was written before then has expired everywhere.
   const WallMs forgotten = clock_.last().ms() - options_.retention();
   std::erase_if(floors, [&](const auto& floor) { return floor.second.ms() <= forgotten; });
+  fold_floors(floors);
   return floors;
 }
 
@@ -225,8 +241,23 @@ void Store::adopt_floors(const Stamps& floors) {
       raise_stamp(adopted_floors_, origin, floor);
       highest = std::max(highest, floor);
     }
+    fold_floors(adopted_floors_);
   }
   note_floor(highest);
+}
+
+bool Store::make_room_for_origins(const WorthOf& worth_of) {
+  bool has_dropped = false;
+  const std::lock_guard upkeep{upkeep_mutex_};
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    const Hold shard{*this, i};
+    if (!shard->is_full_of_origins()) continue;
+    const Hlc highest = shard->drop_origins(limits::origins_dropped_at_once, worth_of);
+    has_dropped = has_dropped || !shard->is_full_of_origins();
+    if (!highest.is_zero()) raise_stamp(adopted_floors_, Origin::others, highest);
+    note_floor(highest);
+  }
+  return has_dropped;
 }
 
 void Store::begin_confirming() {

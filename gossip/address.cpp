@@ -122,6 +122,22 @@ std::string to_address(std::string_view host, std::uint16_t port) {
   return text;
 }
 
+std::string_view host_of(std::string_view text) {
+  return text.substr(0, std::min(text.rfind(':'), text.size()));
+}
+
+bool is_numeric(std::string_view text) {
+  const std::string_view host = host_of(text);
+  return is_ipv4(host) ||
+         (host.starts_with('[') && host.ends_with(']') && is_ipv6(host.substr(1, host.size() - 2)));
+}
+
+bool is_loopback(std::string_view text) {
+  const std::string_view host = host_of(text);
+  return (is_ipv4(host) && host.starts_with("127.")) || host == "[::1]" || host == "localhost" ||
+         host == "localhost.";
+}
+
 std::string to_address(const HostPort& host_port) { return to_address(host_port.host, host_port.port); }
 
 }  // namespace geolru::gossip

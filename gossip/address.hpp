@@ -23,4 +23,11 @@ struct HostPort {
 [[nodiscard]] std::string to_address(std::string_view host, std::uint16_t port);
 [[nodiscard]] std::string to_address(const HostPort& host_port);
 
+/// Whether the host of "host:port" is an address, and no name.
+[[nodiscard]] bool is_numeric(std::string_view text);
+/// Whether the host of "host:port" leads to the same machine: 127.0.0.0/8, ::1 or localhost.
+[[nodiscard]] bool is_loopback(std::string_view text);
+/// The host of "host:port" as it stands there, brackets and all.
+[[nodiscard]] std::string_view host_of(std::string_view text);
+
 }  // namespace geolru::gossip

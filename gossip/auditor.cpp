@@ -163,7 +163,7 @@ void Engine::State::mend(Now now, Link& link, const std::vector<crdt::Incoming>&
   for (const crdt::Incoming& record : records) {
     const auto admitted = store.clock().admit(record.meta.stamp.hlc, now.wall);
     if (!admitted) continue;
-    static_cast<void>(take(link, record, *admitted, rules, now.wall));
+    static_cast<void>(take(now, link, record, *admitted, rules));
     if (record.large_bytes != 0) await_value(now, link, record, {});
   }
 }

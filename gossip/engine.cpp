@@ -9,13 +9,6 @@
 namespace geolru::gossip {
 namespace limits = crdt::limits;
 
-namespace {
-
-/// So that all addresses which are put off are looked at again together.
-SteadyMs next_multiple(SteadyMs now, Ms of) { return SteadyMs{now.time_since_epoch() / of * of + of}; }
-
-}  // namespace
-
 Engine::Engine(EngineOptions options, crdt::Store& store, Now now)
     : state_{std::make_unique<State>(std::move(options), store, now)} {}
 Engine::~Engine() = default;
@@ -25,6 +18,7 @@ Engine::State::State(EngineOptions engine_options, crdt::Store& engine_store, No
       store{engine_store},
       random{options.seed},
       dialer{options.seeds, random.next()} {
+  began = now.wall;
   close_own(now);
   write_self(now, false);
   next_round = now.steady;
@@ -33,15 +27,18 @@ Engine::State::State(EngineOptions engine_options, crdt::Store& engine_store, No
   next_slice = static_cast<std::uint32_t>(random.next());
   next_ranking = now.steady + timing::ranking_wait;
   log_start(now);
+  next_shared = now.steady + timing::shared_dial_again;
 }
 
-void Engine::resolved(Now now, const std::string& seed, const std::vector<Address>& addresses,
+void Engine::resolved(Now now, const std::string& name, const std::vector<Address>& addresses,
                       const std::string& problem) {
   if (addresses.empty()) {
-    state_->log(now, Severity::warning, Topic::seed_unresolved, seed, "seed ", seed,
+    const bool is_seed = state_->dialer.is_seed(name);
+    state_->log(now, is_seed ? Severity::warning : Severity::info, Topic::name_unresolved, name,
+                is_seed ? Words{"seed "} : Words{"member's address "}, name,
                 " does not resolve, will retry: ", problem);
   }
-  state_->dialer.resolved(now.steady, seed, addresses);
+  state_->dialer.resolved(now.steady, name, addresses);
   state_->dial(now);
 }
 
@@ -59,16 +56,15 @@ void Engine::sends_by(LinkId link, std::string congestion) {
 LinkId Engine::accepted(Now now, const Address& remote) {
   State& s = *state_;
   const LinkId id{s.next_link++};
-  const std::size_t unspoken = s.links.size() - s.established.size();
-  if (s.links.size() >= limits::links_max || unspoken >= limits::accepted_unspoken_max || s.leaving) {
+  if (s.links.size() >= limits::links_max || s.leaving) {
     if (!s.leaving) {
       s.log(now, Severity::warning, Topic::turned_away, std::string_view{}, "turn away a connection from ",
-            remote, ": there are ", s.links.size(), " connections, ", unspoken,
-            " of which have yet to greet");
+            remote, ": there are ", s.links.size(), " connections");
     }
     s.outputs.emplace_back(Hangup{id});
     return id;
   }
+  s.make_room_for_stranger(now, remote);
   Link& link = s.links.add(id, s.origins);
   link.remote = remote;
   link.phase = Link::Phase::greeting;
@@ -227,58 +223,9 @@ void Engine::State::upkeep(Now now) {
 /// every list, and links would be made for nothing.
 void Engine::State::rank_ingresses(Now now) {
   const bool stands_still = std::exchange(members_hash, membership.hash()) == membership.hash();
-  if (!stands_still && membership.all().size() > members_short && now.steady < next_ranking) return;
+  if (!stands_still && membership.size() > members_short && now.steady < next_ranking) return;
   next_ranking = now.steady + timing::ranking_wait;
-  ingresses.rank(membership, self(), options.region);
-}
-
-void Engine::State::dial(Now now) {
-  for (std::string& name : dialer.take_resolutions(now.steady))
-    outputs.emplace_back(Resolve{std::move(name)});
-  std::size_t strangers = strangers_to_dial(now);
-  for (const auto& [address, origin, is_seed] : dialer.due(now.steady)) {
-    const Member* member = membership.find(origin);
-    const bool is_linked = origin != Origin::none && established_with(origin, LinkId{}) != nullptr;
-    const bool is_cut = member != nullptr && cut_regions.contains(member->region);
-    // A seed that is gone is dialled all the same: the way back from a partition that outlived the membership. Of one
-    // that has just come its digest will be heard of.
-    const bool is_new =
-        member != nullptr && store.clock().now(now.wall) - member->stamp.ms() < timing::unreachable_after;
-    const bool is_lost_seed = is_seed && !is_new && standing(now, origin) == Standing::gone;
-    if (is_linked || is_cut || links.size() >= limits::links_max) {
-      dialer.postpone(next_multiple(now.steady, timing::dial_again), address);
-      continue;
-    }
-    if (member != nullptr && !is_lost_seed && !wants_link_with(*member)) {
-      dialer.postpone(next_multiple(now.steady, timing::unwanted_wait), address);
-      continue;
-    }
-    if (member == nullptr && is_seed) {
-      if (strangers == 0) {
-        dialer.postpone(now.steady + timing::dial_again, address);
-        continue;
-      }
-      --strangers;
-      next_stranger = now.steady + timing::dial_again;
-    }
-    const LinkId id{next_link++};
-    Link& link = links.add(id, origins);
-    link.dialled = true;
-    link.remote = address;
-    link.expected = origin;
-    link.opened_at = link.heard_at = link.taken_at = now.steady;
-    dialer.dialled(address, id);
-    outputs.emplace_back(Dial{id, address});
-  }
-}
-
-/// Whoever is reached first knows the others. The rest of many seeds is tried one by one: there may be a network
-/// apart behind it.
-std::size_t Engine::State::strangers_to_dial(Now now) const {
-  if (!established.empty()) return now.steady >= next_stranger ? 1 : 0;
-  std::size_t dialling = 0;
-  for (const auto& [id, link] : links) dialling += link.expected == Origin::none;
-  return limits::strangers_max - std::min(limits::strangers_max, dialling);
+  ingresses.rank(membership, self(), is_dialable() ? options.region : std::string{});
 }
 
 void Engine::State::check_timeouts(Now now) {
@@ -306,8 +253,9 @@ void Engine::State::gossip(Now now) {
   const WallMs horizon = store.clock().now(now.wall) - store.options().retention() - timing::rows_linger;
   close_own(now);
   knowledge.forget_before(horizon);
-  membership.expire(store.clock().now(now.wall));
-  forget_addresses();
+  for (const auto& [origin, member] : membership.all()) knowledge.note_member(origin);
+  forget_members(now);
+  forget_addresses(now);
   floors_cache_revision = ~std::uint64_t{0};  // some may have outlived what they speak of
   if (!leaving && (now.steady >= next_self || membership.find(self()) == nullptr)) write_self(now, false);
 
@@ -329,16 +277,6 @@ void Engine::State::gossip(Now now) {
   const std::vector<LinkId>& peers = goes_far ? far : near;
   if (peers.empty() || (!ever_caught_up && links.size() > 1)) return;
   send_digest(now, *find(peers[random.below(peers.size())]), Ask::offer);
-}
-
-/// Those of members that are no more.
-void Engine::State::forget_addresses() {
-  if (std::exchange(addresses_hash, membership.hash()) == membership.hash()) return;
-  std::set<Address> addresses;
-  for (const Member& member : membership.all()) {
-    if (!member.left) addresses.insert(member.address);
-  }
-  dialer.keep_only(addresses);
 }
 
 void Engine::State::hang_up(Now now, LinkId id, const std::string& reason, bool refused) {
@@ -406,6 +344,7 @@ void Engine::State::begin_life(Now now, const std::string& why, Keep keep) {
   log(now, Severity::warning, Topic::new_life, std::string_view{}, "begin a new life as ", fresh, ": ", why);
   close_own(now);
   ++stats.lives;
+  began = now.wall;
   write_self(now, false);
 }
 

@@ -46,8 +46,8 @@ struct EngineOptions {
 
 /// Effects, in the order decided.
 struct Resolve {
-  std::string seed;
-};  ///< Look this up; answer with resolved().
+  std::string name;  ///< "host:port" of a seed or a member.
+};                   ///< Look this up; answer with resolved().
 struct Dial {
   LinkId link;
   Address address;
@@ -72,12 +72,13 @@ struct MemberView {
   std::string name, region, address;
   bool self = false;
   bool linked = false;
-  Liveness liveness = Liveness::alive;
-  Ms round_trip{};            ///< 0 while unknown.
-  Ms lag{};                   ///< Now minus its closed stamp here.
-  Ms clock_offset{};          ///< How far its wall time is ahead of this node's; 0 while unknown.
-  std::size_t held_back = 0;  ///< Records for it that wait, since its clock is too far behind.
-  std::string congestion;     ///< By which algorithm the system sends to it; empty: unknown.
+  Liveness liveness = Liveness::alive;  ///< By what came of it: never by hearsay alone.
+  WallMs since{};                       ///< When its life began, by its own clock.
+  Ms round_trip{};                      ///< 0 while unknown.
+  Ms lag{};                             ///< Now minus its closed stamp here.
+  Ms clock_offset{};                    ///< How far its wall time is ahead of this node's; 0 while unknown.
+  std::size_t held_back = 0;            ///< Records for it that wait, since its clock is too far behind.
+  std::string congestion;               ///< By which algorithm the system sends to it; empty: unknown.
 };
 
 /// Counters only ever rise.
@@ -120,14 +121,15 @@ class Engine {
 
   // -- Inputs ----------------------------------------------------------------------------------------
 
-  /// A seed's addresses; none: it did not resolve, and `problem` says why.
-  void resolved(Now now, const std::string& seed, const std::vector<Address>& addresses,
+  /// The addresses of a name; none: it did not resolve, and `problem` says why.
+  void resolved(Now now, const std::string& name, const std::vector<Address>& addresses,
                 const std::string& problem);
   /// The connection of a Dial stands.
   void connected(Now now, LinkId link);
   /// By which algorithm the system sends on a connection, for people who ask.
   void sends_by(LinkId link, std::string congestion);
-  /// Somebody connected from `remote`. The id is this engine's; a full house hangs up at once.
+  /// Somebody connected from `remote`. The id is this engine's; a full house hangs up at once. Of too many who have yet to
+  /// greet, the oldest of the host that has most goes.
   [[nodiscard]] LinkId accepted(Now now, const Address& remote);
   /// The connection is gone or never came to be. Harmless for a link that was hung up.
   void disconnected(Now now, LinkId link, const std::string& reason);

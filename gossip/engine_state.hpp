@@ -1,5 +1,6 @@
 // gossip/engine_state.hpp – the inside of the engine, shared by its sources. Serialised by the engine's owner.
-// engine.cpp drives links and timers, window.cpp bounds what links hold, handshake.cpp lets peers in, sender.cpp streams out, receiver.cpp takes
+// engine.cpp drives links and timers, window.cpp bounds what links hold, dialling.cpp connects, handshake.cpp lets peers in,
+// sender.cpp streams out, receiver.cpp takes
 // in, topology.cpp decides who streams to whom, skew_watch.cpp judges this clock, fetcher.cpp gets values from peers that
 // hold them, transfers.cpp gets large ones in pieces, auditor.cpp compares what is held, logging.cpp tells of it all,
 // views.cpp answers questions.
@@ -40,24 +41,28 @@ inline constexpr unsigned refusal_doublings_max = 7;
 inline constexpr Ms apart_told{60'000};  // between two lines about the same two clocks
 inline constexpr Ms hedge_after_min{
     10};  // before a second peer is asked for a value, or twice the round trip,
-inline constexpr Ms hedge_after_max{200};    // within these
-inline constexpr Ms clock_right_for{2'000};  // before a node whose clock was wrong begins anew
-inline constexpr Ms round_trip_max{60'000};  // longer ones are alike to who ranks peers
-inline constexpr Ms resync_slack{5'000};     // room for the other's floors to rise during a resync
-inline constexpr Ms member_lifetime{3'600'000};
-inline constexpr Ms member_rewrite{1'200'000};
-inline constexpr Ms dial_again{1'000};     // an address whose node is linked, or cut off
-inline constexpr Ms unneeded_max{5'000};   // then a link that nobody streams on is given up
-inline constexpr Ms unwanted_wait{5'000};  // before an address is looked at again
-inline constexpr Ms ranking_wait{2'000};   // for members to stop changing, before ingresses are ranked
-inline constexpr Ms long_list_wait{50};    // between two tellings of many members
-inline constexpr Ms rows_linger{10'000};   // rows outlive what they speak of, whatever the clocks
-inline constexpr int audit_rounds = 10;    // rounds of gossip between two audits
-inline constexpr Ms audit_settle{2'000};   // younger writes may yet be under way
-inline constexpr Ms mend_wait{10'000};     // for what an audit found missing, before it is asked for again
-inline constexpr Ms audits_apart{200};     // as often a peer's are answered
-inline constexpr Ms piece_wait{30'000};    // then another peer is asked for the rest of a large value
-inline constexpr Ms piece_ask_wait{500};   // for the next ask, before a node that leaves hangs up
+inline constexpr Ms hedge_after_max{200};      // within these
+inline constexpr Ms clock_right_for{2'000};    // before a node whose clock was wrong begins anew
+inline constexpr Ms round_trip_max{60'000};    // longer ones are alike to who ranks peers
+inline constexpr Ms resync_slack{5'000};       // room for the other's floors to rise during a resync
+inline constexpr Ms member_lifetime{300'000};  // of its register: then one that left or died is forgotten
+inline constexpr Ms member_rewrite{100'000};
+inline constexpr Ms reclaim_wait{
+    1'000};  // before a place that an earlier life seems to hold is claimed again, at first
+inline constexpr Ms dial_again{1'000};       // an address whose node is linked, or cut off
+inline constexpr Ms gone_dial_again{3'000};  // one whose node seems to be gone, if news of it came meanwhile
+inline constexpr Ms shared_dial_again{60'000};  // a seed that may be a balancer's, though its node is linked
+inline constexpr Ms unneeded_max{5'000};        // then a link that nobody streams on is given up
+inline constexpr Ms unwanted_wait{5'000};       // before an address is looked at again
+inline constexpr Ms ranking_wait{2'000};        // for members to stop changing, before ingresses are ranked
+inline constexpr Ms long_list_wait{50};         // between two tellings of many members
+inline constexpr Ms rows_linger{10'000};        // rows outlive what they speak of, whatever the clocks
+inline constexpr int audit_rounds = 10;         // rounds of gossip between two audits
+inline constexpr Ms audit_settle{2'000};        // younger writes may yet be under way
+inline constexpr Ms mend_wait{10'000};    // for what an audit found missing, before it is asked for again
+inline constexpr Ms audits_apart{200};    // as often a peer's are answered
+inline constexpr Ms piece_wait{30'000};   // then another peer is asked for the rest of a large value
+inline constexpr Ms piece_ask_wait{500};  // for the next ask, before a node that leaves hangs up
 inline constexpr Ms lost_transfer_max{600'000};  // Then a large value of which no piece came is given up.
 }  // namespace timing
 
@@ -71,11 +76,8 @@ struct Engine::State {
   void wake(Now now);
   void upkeep(Now now);
   void rank_ingresses(Now now);
-  void dial(Now now);
-  [[nodiscard]] std::size_t strangers_to_dial(Now now) const;
   void check_timeouts(Now now);
   void gossip(Now now);
-  void forget_addresses();
 
   // -- window.cpp ------------------------------------------------------------------------------------
   void send(Link& link, const Message& message);
@@ -119,6 +121,24 @@ struct Engine::State {
   void leave(Now now);
   void finish_leaving(Now now);
 
+  // -- origin_room.cpp -------------------------------------------------------------------------------
+  [[nodiscard]] crdt::Worth worth_of(Now now, Origin origin) const;
+  void make_room_for_closed(Now now, Origin origin);
+  void make_room_for_numbers(Now now);
+  [[nodiscard]] bool make_room_in_store(Now now);
+
+  // -- dialling.cpp ----------------------------------------------------------------------------------
+  void dial(Now now);
+  [[nodiscard]] std::optional<SteadyMs> put_off(Now now, const Dialer::Due& due);
+  [[nodiscard]] bool looks_gone(Now now, const Member& member) const;
+  [[nodiscard]] bool may_be_shared(const Dialer::Due& due) const;
+  [[nodiscard]] std::size_t strangers_to_dial(Now now) const;
+  void open_link(Now now, const Dialer::Due& due, const Address& place);
+  void note_answer(Now now, Link& link);
+  void forget_addresses(Now now);
+  [[nodiscard]] bool is_doubtful(Now now, const Dialer::Due& due) const;
+  void make_room_for_stranger(Now now, const Address& remote);
+
   // -- handshake.cpp ---------------------------------------------------------------------------------
   void greet(Now now, Link& link);
   void on_hello(Now now, Link& link, const Hello& hello);
@@ -130,8 +150,12 @@ struct Engine::State {
   void on_goodbye(Now now, Link& link, const Goodbye& goodbye);
   void on_members(Now now, const Link& link, const Members& members);
   void send_members(Now now, Link& link);
-  void learn_own_host(Now now, const Address& seen_as);
+  void learn_own_host(Now now);
+  [[nodiscard]] std::string own_address() const;
   void write_self(Now now, bool left);
+  [[nodiscard]] bool is_taken_here(Now now, const Member& member);
+  void forget_members(Now now);
+  void bound_members(Now now);
   void announce(const Member& own);
   void spread_news();
   void tell_news(const Members& members, const std::function<bool(const Link&)>& wants);
@@ -141,6 +165,7 @@ struct Engine::State {
   void settle(Now now);
   void review_topology(Now now);
   [[nodiscard]] static bool is_near(const Link& link) { return link.near; }
+  [[nodiscard]] bool is_dialable() const { return !options.advertise.empty(); }
   [[nodiscard]] Role role_of(const Link& link) const;
   [[nodiscard]] Standing standing(Now now, Origin member);
   [[nodiscard]] bool wants_link_with(const Member& member) const;
@@ -154,6 +179,8 @@ struct Engine::State {
   // -- views.cpp -------------------------------------------------------------------------------------
   [[nodiscard]] std::optional<Ms> lag_of(Now now, Origin origin) const;
   [[nodiscard]] bool is_silent(Now now, Origin origin) const;
+  [[nodiscard]] Ms quiet_for(Now now, Origin origin) const;
+  [[nodiscard]] MemberView view_of(Now now, const Member& member) const;
 
   // -- skew_watch.cpp --------------------------------------------------------------------------------
   void watch_clock(Now now);
@@ -206,6 +233,7 @@ struct Engine::State {
   void on_close(Now now, Link& link, const Close& close);
   void on_refused(Now now, Link& link, const Refused& refused);
   [[nodiscard]] static Stamps closes_of(Link& link, const Close& close);
+  [[nodiscard]] Ms quiet_since(Now now, Hlc closed) const;
   [[nodiscard]] bool take_closes(Now now, Link& link, const Close& close);
   [[nodiscard]] Knowledge::Admissible admissible_now(Now now) const;
   void count_closes(Now now);
@@ -220,8 +248,8 @@ struct Engine::State {
   void end_resync(Now now, Link& link, const Close& close);
   void abandon_resync();
   [[nodiscard]] crdt::ApplyRules rules_for(const Link& link, bool confirms);
-  [[nodiscard]] crdt::Applied take(const Link& link, const crdt::Incoming& record, crdt::AdmittedHlc admitted,
-                                   crdt::ApplyRules& rules, WallMs wall);
+  [[nodiscard]] crdt::Applied take(Now now, const Link& link, const crdt::Incoming& record,
+                                   crdt::AdmittedHlc admitted, crdt::ApplyRules& rules);
 
   // -- fetcher.cpp -----------------------------------------------------------------------------------
   void fetch(Now now, std::span<const crdt::KeyHash> hashes);
@@ -298,7 +326,13 @@ struct Engine::State {
   std::set<Origin> news;             // members that changed since the last round
   std::uint64_t addresses_hash = 0;  // of the membership whose addresses are dialled
   std::uint64_t next_link = 1;
-  std::string own_host;  // as a peer sees it
+  std::string own_host;   // as peers see it
+  bool met_afar = false;  // a peer that is not on this machine
+  WallMs began{};         // this life
+  SteadyMs wrote_self{};
+  unsigned reclaims = 0;  // since the register was rewritten in its time
+  std::map<std::string, Hlc>
+      lost_regions;  // of which all members were forgotten: how far the last had closed
 
   struct Round {
     Hlc at;
@@ -314,6 +348,10 @@ struct Engine::State {
   std::uint64_t members_hash = 0;  // when ingresses were last to be ranked
   SteadyMs next_ranking{};         // when they are at the latest, if members go on changing
   SteadyMs next_stranger{};        // when one more seed is dialled of whom nothing is known
+  SteadyMs next_shared{};          // when a seed that may lead to another next time is dialled once more
+  std::size_t strangers_left = 0;  // to dial now, of seeds of whom nothing is known
+  std::size_t doubtful_left = 0;   // and of members who seem to be gone
+  std::size_t dials_left = 0;      // of all
 
   std::map<crdt::KeyHash, Fetching> fetching;
   std::map<LinkId, std::vector<Wanted>> asks;  // chosen and not yet sent

@@ -17,12 +17,12 @@ std::uint64_t weight(Origin self, Origin member) {
 
 }  // namespace
 
-void Ingresses::rank(const Membership& membership, Origin self, const std::string& own_region) {
+void Ingresses::rank(const Membership& membership, Origin self, const std::string& direct) {
   if (membership.hash() == ranked_hash_) return;
   ranked_hash_ = membership.hash();
   std::map<Address, const Member*> newest;  // of several lives at one address only the last may be there
-  for (const Member& member : membership.all()) {
-    if (member.left || member.address.empty() || member.region == own_region) continue;
+  for (const auto& [origin, member] : membership.all()) {
+    if (member.left || member.address.empty() || member.region == direct) continue;
     const Member*& last = newest[member.address];
     if (last == nullptr || last->stamp < member.stamp) last = &member;
   }

@@ -1,4 +1,5 @@
-// gossip/ingress.hpp – through which member of each other region this node's writes enter it. Serialised.
+// gossip/ingress.hpp – through which member of each other region this node's writes enter it; those of a node that nobody
+// can dial enter its own region in the same way. Serialised.
 // Rendezvous hashing (Thaler and Ravishankar 1998) over the members that can be dialled: each node ranks them its
 // own way, and the loss of one moves only those that had chosen it.
 #pragma once
@@ -24,8 +25,8 @@ enum class Standing : std::uint8_t {
 
 class Ingresses {
  public:
-  /// Ranks anew if the membership has changed.
-  void rank(const Membership& membership, Origin self, const std::string& own_region);
+  /// Ranks anew if the membership has changed. The members of region `direct` are each streamed to.
+  void rank(const Membership& membership, Origin self, const std::string& direct);
 
   /// A connection with a member of another region failed or was lost: others are tried first for a while.
   void failed(Origin member, SteadyMs now);

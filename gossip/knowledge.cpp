@@ -7,7 +7,10 @@
 #include <algorithm>
 #include <iterator>
 #include <span>
+#include <tuple>
 #include <utility>
+
+#include "crdt/limits.hpp"
 
 namespace geolru::gossip {
 
@@ -52,26 +55,27 @@ void learn_stamps(Stamps& stamps, Stamps news) {
   stamps = std::move(merged);
 }
 
-bool Knowledge::close(Origin origin, Hlc to, SteadyMs now) {
+bool Knowledge::close(Origin origin, Hlc to, SteadyMs now, Ms quiet) {
   const auto it = std::ranges::lower_bound(closed_, origin, {}, &Stamps::value_type::first);
   const auto row = rows_.begin() + (it - closed_.begin());
   if (it != closed_.end() && it->first == origin) {
     if (to <= it->second) return false;
     it->second = to;
-    *row = {now, ++revision_};
+    row->moved_at = now;
+    row->revision = ++revision_;
     return true;
   }
   if (closed_.size() >= crdt::limits::digest_rows_max) return false;
   known_.reset();
-  rows_.insert(row, {now, ++revision_});
+  rows_.insert(row, {now - std::max(quiet, Ms{0}), ++revision_});
   closed_.insert(it, {origin, to});
   return true;
 }
 
-void Knowledge::close(Origin origin, Hlc to, const Admissible& admissible, SteadyMs now) {
+void Knowledge::close(Origin origin, Hlc to, const Admissible& admissible, SteadyMs now, Ms quiet) {
   if (to > admissible.counts && closed_.size() < crdt::limits::digest_rows_max)
-    crdt::raise_stamp(ahead_, origin, to);
-  if (to <= admissible.trusted) close(origin, std::min(to, admissible.counts), now);
+    learn_stamp(ahead_, origin, to);
+  if (to <= admissible.trusted) close(origin, std::min(to, admissible.counts), now, quiet);
 }
 
 void Knowledge::count_up_to(const Admissible& admissible, SteadyMs now) {
@@ -98,10 +102,11 @@ Ms Knowledge::silent_for(Origin origin, SteadyMs now) const {
   return now - rows_[static_cast<std::size_t>(it - closed_.begin())].moved_at;
 }
 
-void Knowledge::forget_before(WallMs horizon) {
+template <typename Stays>
+void Knowledge::keep_rows(Stays stays) {
   std::size_t kept = 0;
   for (std::size_t i = 0; i < closed_.size(); ++i) {
-    if (closed_[i].second.ms() < horizon) continue;
+    if (!stays(i)) continue;
     closed_[kept] = closed_[i];
     rows_[kept++] = rows_[i];
   }
@@ -114,6 +119,37 @@ void Knowledge::forget_before(WallMs horizon) {
   }
   closed_.resize(kept);
   rows_.resize(kept);
+}
+
+bool Knowledge::is_full() const { return closed_.size() >= crdt::limits::digest_rows_max; }
+
+void Knowledge::note_member(Origin origin) {
+  const auto it = std::ranges::lower_bound(closed_, origin, {}, &Stamps::value_type::first);
+  if (it != closed_.end() && it->first == origin)
+    rows_[static_cast<std::size_t>(it - closed_.begin())].was_member = true;
+}
+
+bool Knowledge::was_member(Origin origin) const {
+  const auto it = std::ranges::lower_bound(closed_, origin, {}, &Stamps::value_type::first);
+  return it != closed_.end() && it->first == origin &&
+         rows_[static_cast<std::size_t>(it - closed_.begin())].was_member;
+}
+
+void Knowledge::drop(std::size_t count, const crdt::WorthOf& worth_of) {
+  std::vector<std::tuple<crdt::Worth, Hlc, std::size_t>> order;
+  for (std::size_t i = 0; i < closed_.size(); ++i) {
+    const crdt::Worth worth = worth_of(closed_[i].first);
+    if (worth != crdt::Worth::kept) order.emplace_back(worth, closed_[i].second, i);
+  }
+  count = std::min(count, order.size());
+  std::ranges::nth_element(order, order.begin() + static_cast<std::ptrdiff_t>(count));
+  std::vector<bool> goes(closed_.size());
+  for (std::size_t i = 0; i < count; ++i) goes[std::get<std::size_t>(order[i])] = true;
+  keep_rows([&](std::size_t i) { return !goes[i]; });
+}
+
+void Knowledge::forget_before(WallMs horizon) {
+  keep_rows([&](std::size_t i) { return closed_[i].second.ms() >= horizon; });
 }
 
 }  // namespace geolru::gossip

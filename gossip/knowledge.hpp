@@ -32,8 +32,8 @@ class Knowledge {
   [[nodiscard]] const Stamps& closed() const { return closed_; }
   [[nodiscard]] Hlc closed(Origin origin) const { return crdt::find_stamp(closed_, origin); }
 
-  /// Raises closed(o). True if it moved.
-  bool close(Origin origin, Hlc to, SteadyMs now);
+  /// Raises closed(o). True if it moved. An origin of which nothing was known counts as silent for `quiet` already.
+  bool close(Origin origin, Hlc to, SteadyMs now, Ms quiet = {});
 
   /// How much of a close that lies ahead of this node's wall time counts.
   struct Admissible {
@@ -41,7 +41,7 @@ class Knowledge {
     Hlc trusted;  ///< unless it lies beyond this: by so late a clock its sender may have forgotten what lives here.
   };
   /// The same, but what does not count yet does when `count_up_to` comes to it.
-  void close(Origin origin, Hlc to, const Admissible& admissible, SteadyMs now);
+  void close(Origin origin, Hlc to, const Admissible& admissible, SteadyMs now, Ms quiet = {});
   /// Whether some close waits for its time.
   [[nodiscard]] bool has_closes_ahead() const { return !ahead_.empty(); }
   void count_up_to(const Admissible& admissible, SteadyMs now);
@@ -62,6 +62,13 @@ class Knowledge {
   /// How long closed(o) has stood still; Ms::max() for an origin never heard of.
   [[nodiscard]] Ms silent_for(Origin origin, SteadyMs now) const;
 
+  [[nodiscard]] bool is_full() const;
+  /// Remembers that an origin is or was a member's, while its row is here.
+  void note_member(Origin origin);
+  [[nodiscard]] bool was_member(Origin origin) const;
+  /// Drops so many rows, of the origins that matter least, and closed longest ago. These may be told once more.
+  void drop(std::size_t count, const crdt::WorthOf& worth_of);
+
   /// Drops origins closed before `horizon`: whatever they wrote has expired everywhere.
   void forget_before(WallMs horizon);
 
@@ -69,7 +76,11 @@ class Knowledge {
   struct Row {
     SteadyMs moved_at{};
     std::uint64_t revision = 0;
+    bool was_member = false;
   };
+  template <typename Stays>
+  void keep_rows(Stays stays);
+
   Stamps closed_;
   Stamps ahead_;           // The highest close each origin was given, where it lies above closed_.
   std::vector<Row> rows_;  // Invariant: of the same origins as closed_.

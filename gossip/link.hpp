@@ -132,6 +132,7 @@ struct Link {
   Address remote;
   std::string congestion;          // as the driver says
   Origin expected = Origin::none;  // whom a dial hopes to find
+  bool doubtful = false;           // a dial to a member who seems to be gone
   SteadyMs opened_at{};
   std::uint64_t bytes_in = 0, bytes_out = 0;
 };

@@ -13,12 +13,15 @@ namespace {
 /// How often lines about one subject are told in a window.
 unsigned times_of(Topic topic) {
   switch (topic) {
-    case Topic::seed_unresolved:
+    case Topic::name_unresolved:
     case Topic::seed_unreachable:
     case Topic::stamp_refused:
     case Topic::stamp_refused_by:
     case Topic::turned_away:
     case Topic::not_accepting:
+    case Topic::led_to_self:
+    case Topic::led_astray:
+    case Topic::members_full:
       return 1;
     case Topic::started:
     case Topic::joined:
@@ -31,6 +34,7 @@ unsigned times_of(Topic topic) {
     case Topic::refused_by:
     case Topic::own_clock:
     case Topic::clocks_apart:
+    case Topic::own_address:
     case Topic::new_life:
     case Topic::resync:
     case Topic::audit:
@@ -41,7 +45,7 @@ unsigned times_of(Topic topic) {
 }
 
 /// Whether lines of this topic are about a condition that goes on until somebody ends it.
-bool goes_on(Topic topic) { return topic == Topic::seed_unresolved || topic == Topic::seed_unreachable; }
+bool goes_on(Topic topic) { return topic == Topic::name_unresolved || topic == Topic::seed_unreachable; }
 
 void append_hexadecimal(std::string& text, unsigned char byte) {
   constexpr std::string_view digits = "0123456789abcdef";

@@ -40,8 +40,12 @@ enum class Topic : std::uint8_t {
   stamp_refused_by,
   turned_away,
   not_accepting,
-  seed_unresolved,
+  name_unresolved,
   seed_unreachable,
+  led_to_self,  // by an address
+  led_astray,   // to another than was expected
+  own_address,
+  members_full,
   own_clock,
   clocks_apart,
   new_life,

@@ -19,6 +19,8 @@ std::optional<Origins::Number> Origins::find(Origin origin) const {
   return it->second;
 }
 
+bool Origins::is_full() const { return numbers_.size() >= crdt::limits::digest_rows_max; }
+
 void Origins::add(const Stamps& news) {
   const auto known = static_cast<std::ptrdiff_t>(numbers_.size());
   std::vector<Origin> unknown;
@@ -73,6 +75,12 @@ void StampColumn::learn(const Stamps& news) {
 void StampColumn::forget_before(WallMs horizon) {
   for (Hlc& stamp : stamps_) {
     if (stamp.ms() < horizon) stamp = {};
+  }
+}
+
+void StampColumn::forget(const std::vector<bool>& numbers) {
+  for (std::size_t number = 0; number < stamps_.size(); ++number) {
+    if (numbers[number]) stamps_[number] = {};
   }
 }
 

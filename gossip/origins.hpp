@@ -22,6 +22,7 @@ class Origins {
   /// Takes back the numbers that are not `used`.
   void keep_only(const std::vector<bool>& used);
 
+  [[nodiscard]] bool is_full() const;
   /// All numbers in use are below.
   [[nodiscard]] std::size_t end() const { return end_; }
   [[nodiscard]] const std::vector<std::pair<Origin, Number>>& by_origin() const { return numbers_; }
@@ -42,6 +43,8 @@ class StampColumn {
   void learn(const Stamps& news);
   void learn(Origin origin, Hlc to) { learn({{origin, to}}); }
   void forget_before(WallMs horizon);
+  /// Forgets the stamps of these numbers.
+  void forget(const std::vector<bool>& numbers);
   /// Those that are not zero, by origin.
   [[nodiscard]] Stamps sorted() const;
   /// Which numbers are needed here; `used` is as long as there are numbers.

@@ -42,6 +42,7 @@ void Engine::State::receive(Now now, Link& link, std::span<const std::byte> payl
 }
 
 bool Engine::State::take_rows(Now now, Link& link, const Digest& digest) {
+  make_room_for_numbers(now);
   if (!digest.known.empty()) {
     // Both first digests are on their way at the same time, so the greetings are what they agree on.
     if (!link.greeted || link.heard_digest || link.greeted->origins.size() != digest.known.size()) {
@@ -160,10 +161,12 @@ crdt::ApplyRules Engine::State::rules_for(const Link& link, bool confirms) {
 }
 
 /// Merges a register, and makes the rules anew when they have grown old.
-crdt::Applied Engine::State::take(const Link& link, const crdt::Incoming& record, crdt::AdmittedHlc admitted,
-                                  crdt::ApplyRules& rules, WallMs wall) {
+crdt::Applied Engine::State::take(Now now, const Link& link, const crdt::Incoming& record,
+                                  crdt::AdmittedHlc admitted, crdt::ApplyRules& rules) {
+  const WallMs wall = now.wall;
   crdt::Applied applied = store.apply(record, admitted, rules, wall);
-  while (applied == crdt::Applied::outdated) {
+  while (applied == crdt::Applied::outdated ||
+         (applied == crdt::Applied::refused && make_room_in_store(now))) {
     const crdt::ApplyRules fresh = rules_for(link, rules.confirms);
     rules.danger = fresh.danger;
     rules.floors_revision = fresh.floors_revision;
@@ -201,7 +204,7 @@ void Engine::State::on_records(Now now, Link& link, const ReceivedRecords& recei
       return;
     }
     rules.came = came;
-    const crdt::Applied applied = take(link, record, *admitted, rules, now.wall);
+    const crdt::Applied applied = take(now, link, record, *admitted, rules);
     if (record.large_bytes != 0) await_value(now, link, record, {.is_relayed = rules.relay});
     const bool is_news = applied == crdt::Applied::stored || applied == crdt::Applied::stubbed;
     if (is_news && stamp.origin == self() && stamp.hlc > crdt::find_stamp(floors(), self())) {
@@ -240,6 +243,7 @@ Stamps Engine::State::closes_of(Link& link, const Close& close) {
 }
 
 bool Engine::State::take_closes(Now now, Link& link, const Close& close) {
+  make_room_for_numbers(now);
   const Stamps closes = closes_of(link, close);
   for (const auto& [origin, stamp] : close.floors) {
     if (store.clock().admit(stamp, now.wall)) continue;
@@ -258,10 +262,18 @@ bool Engine::State::take_closes(Now now, Link& link, const Close& close) {
   for (const auto& [origin, stamp] : closes) {
     if (origin == self() || stamp.ms() < horizon) continue;
     static_cast<void>(store.clock().admit(std::min(stamp, admissible.counts), now.wall));
-    knowledge.close(origin, stamp, admissible, now.steady);
+    make_room_for_closed(now, origin);
+    knowledge.close(origin, stamp, admissible, now.steady, quiet_since(now, stamp));
   }
   link.own_close = std::max(link.own_close, crdt::find_stamp(closes, link.peer.origin));
   return true;
+}
+
+/// For how long an origin that closed up to there has been silent. Whoever closed last so long ago is not alive because
+/// this node hears of it only now.
+Ms Engine::State::quiet_since(Now now, Hlc closed) const {
+  const Ms in_time = store.options().max_drift + timing::remote_close_idle;
+  return store.clock().now(now.wall) - closed.ms() - in_time;
 }
 
 /// A sender keeps what it knows of a write for two drifts longer than the write may live, so that it has forgotten nothing
@@ -376,7 +388,9 @@ void Engine::State::end_resync(Now now, Link& link, const Close& close) {
   store.adopt_floors(close.floors);
   for (const auto& [origin, floor] : close.floors) {
     learn_stamp(link.peer_floors, origin, floor);
-    if (origin != self()) knowledge.close(origin, floor, now.steady);
+    if (origin == self()) continue;
+    make_room_for_closed(now, origin);
+    knowledge.close(origin, floor, now.steady, quiet_since(now, floor));
   }
   abandon_resync();
 }

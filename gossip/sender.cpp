@@ -307,15 +307,17 @@ bool Engine::State::begin_pass(Link& link) {
 
 bool Engine::State::drain_pass(Now now, Link& link) {
   const auto changes = is_near(link) ? crdt::Changes::own_and_relayed : crdt::Changes::own;
+  const bool is_alone = is_near(link) && relays(link);  // It is not sent its own writes, which others are.
   std::size_t next = 0;
   for (;;) {
     if (!has_room(link, Say::data) || !link.held.has_room()) return false;
-    const Step* step = find_step(link, changes, next);
+    const Step* step = is_alone ? nullptr : find_step(link, changes, next);
     std::optional<Step> own;
     if (step == nullptr) {
       own = drain_step(link, changes);
       step = &*own;
-      if (pumps_all && steps.size() < limits::shared_steps_max) step = &steps.emplace_back(*std::move(own));
+      if (pumps_all && !is_alone && steps.size() < limits::shared_steps_max)
+        step = &steps.emplace_back(*std::move(own));
     }
     link.cursor = step->to;
     send_step(now, link, *step);
@@ -343,6 +345,10 @@ Engine::State::Step Engine::State::drain_step(Link& link, crdt::Changes which) {
   std::size_t bytes = limits::records_frame_bytes_target;
   for (std::size_t shard = 0; shard < store.shard_count() && step.drained == crdt::Drained::done; ++shard) {
     if (!step.to.finished(shard)) step.drained = store.drain(shard, step.to, which, bytes, records);
+  }
+  if (is_near(link) && relays(link)) {
+    std::erase_if(records,
+                  [&](const crdt::Outgoing& each) { return each.meta.stamp.origin == link.peer.origin; });
   }
   if (step.drained == crdt::Drained::lost || records.empty()) return step;
   for (const crdt::Outgoing& record : records) step.newest = std::max(step.newest, record.meta.stamp.hlc);

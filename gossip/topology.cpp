@@ -1,5 +1,6 @@
 // gossip/topology.cpp – who streams to whom: each node to every member of its own region and to one ingress in
-// each other region, which relays. Serialised.
+// each other region, which relays. A node that nobody can dial has no links with its like: it enters its own region
+// through an ingress, too. Serialised.
 #include <algorithm>
 #include <utility>
 
@@ -27,7 +28,7 @@ void Engine::State::review_topology(Now now) {
     if (!link.is_established()) continue;
     if (const Role role = role_of(link); role != link.role) {
       link.role = role;
-      if (!is_near(link)) {
+      if (role == Role::ingress || !is_near(link)) {
         log(now, Severity::debug, Topic::ingress, link, "writes enter ", Quoted{link.peer.region},
             role == Role::none ? Words{" no more through "} : Words{" through "}, who(link));
       }
@@ -43,8 +44,8 @@ void Engine::State::review_topology(Now now) {
 
 Role Engine::State::role_of(const Link& link) const {
   if (silent) return Role::none;
-  if (is_near(link)) return Role::member;
   if (ingresses.is_chosen(link.peer.origin)) return Role::ingress;
+  if (is_near(link) && is_dialable()) return Role::member;
   // Nobody in that region can be dialled, and so be relied on to relay: those who dialled are each streamed to.
   return ingresses.has_candidates(link.peer.region) ? Role::none : Role::member;
 }
@@ -69,9 +70,10 @@ bool Engine::State::wants_link_with(const Member& member) const {
   if (member.left) return false;
   if (member.region == options.region || ingresses.is_chosen(member.origin)) return true;
   // Who cannot be dialled, and has no neighbour who can, is reached on the links that it opens itself.
-  return options.advertise.empty() && std::ranges::none_of(membership.all(), [&](const Member& other) {
-           return other.region == options.region && !other.address.empty() && !other.left;
-         });
+  return !is_dialable() && std::ranges::none_of(membership.all(), [&](const auto& entry) {
+    const Member& other = entry.second;
+    return other.region == options.region && !other.address.empty() && !other.left;
+  });
 }
 
 void Engine::State::drop_if_unneeded(Now now, Link& link) {
@@ -97,8 +99,9 @@ void Engine::State::take_role(Now now, Link& link, Role role) {
   }
 }
 
+/// What others stream for their region; a neighbour only if nobody can dial it.
 bool Engine::State::relays(const Link& from) const {
-  return from.peer_role == Role::ingress && !is_near(from);
+  return from.peer_role == Role::ingress && (!is_near(from) || from.peer.address.empty());
 }
 
 void Engine::State::begin_relaying(const Link& from) {

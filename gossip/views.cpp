@@ -26,27 +26,53 @@ bool Engine::State::is_silent(Now now, Origin origin) const {
   return origin != self() && knowledge.silent_for(origin, now.steady) >= timing::suspect_after;
 }
 
+/// How long nothing came of it: neither bytes on a link nor, by others, news of its writes.
+Ms Engine::State::quiet_for(Now now, Origin origin) const {
+  if (origin == self()) return Ms{0};
+  const Ms unheard = knowledge.silent_for(origin, now.steady);
+  const Link* link = established_with(origin, LinkId{});
+  return link == nullptr ? unheard : std::min(unheard, now.steady - link->heard_at);
+}
+
+MemberView Engine::State::view_of(Now now, const Member& member) const {
+  const Origin origin = member.origin;
+  MemberView view{.origin = origin, .name = member.name, .region = member.region, .address = member.address};
+  view.self = origin == self();
+  view.liveness = liveness(member.left, quiet_for(now, origin));
+  view.since = member.began;
+  if (!view.self) view.lag = lag_of(now, origin).value_or(Ms{0});
+  if (const Link* link = established_with(origin, LinkId{})) {
+    view.linked = true;
+    view.round_trip = link->round_trip;
+    view.congestion = link->congestion;
+    view.held_back = link->held.size();
+    if (const auto offset = link->clock.offset(now.steady, now.wall)) view.clock_offset = offset->middle();
+  }
+  return view;
+}
+
 std::vector<MemberView> Engine::members(Now now) const {
   const State& s = *state_;
   std::vector<MemberView> views;
-  for (const Member& member : s.membership.all()) {
-    const Origin origin = member.origin;
-    MemberView view{
-        .origin = origin, .name = member.name, .region = member.region, .address = member.address};
-    view.self = origin == s.self();
-    view.liveness = liveness(member.left, view.self ? Ms{0} : s.knowledge.silent_for(origin, now.steady));
-    if (!view.self) view.lag = s.lag_of(now, origin).value_or(Ms{0});
-    if (const Link* link = s.established_with(origin, LinkId{})) {
-      view.linked = true;
-      view.round_trip = link->round_trip;
-      view.congestion = link->congestion;
-      view.held_back = link->held.size();
-      if (const auto offset = link->clock.offset(now.steady, now.wall)) view.clock_offset = offset->middle();
-    }
-    views.push_back(std::move(view));
-  }
+  for (const auto& [origin, member] : s.membership.all()) views.push_back(s.view_of(now, member));
+  // Where clocks are far apart a register may end here before it is rewritten there.
   if (s.membership.find(s.self()) == nullptr) {
-    views.push_back({.origin = s.self(), .name = s.options.name, .region = s.options.region, .self = true});
+    views.push_back(s.view_of(now, {.origin = s.self(),
+                                    .began = s.began,
+                                    .region = s.options.region,
+                                    .name = s.options.name,
+                                    .address = s.own_address()}));
+  }
+  for (const auto& [origin, link] : s.established) {
+    const Hello& peer = link->peer;
+    if (s.established_with(origin, LinkId{}) != link || peer.member_stamp.is_zero()) continue;
+    if (s.membership.find(origin) != nullptr) continue;
+    const auto has_place = [&](const auto& entry) {  // a later life of it
+      return entry.second.name == peer.name && entry.second.region == peer.region;
+    };
+    if (std::ranges::any_of(s.membership.all(), has_place)) continue;
+    views.push_back(
+        s.view_of(now, {.origin = origin, .began = peer.began, .region = peer.region, .name = peer.name}));
   }
   return views;
 }
@@ -58,16 +84,18 @@ std::map<std::string, Ms> Engine::staleness(Now now) const {
   };
   std::map<std::string, Region> regions;
   const State& s = *state_;
-  for (const Member& member : s.membership.all()) {
+  for (const auto& [origin, member] : s.membership.all()) {
     if (member.region == s.options.region || member.left) continue;
-    const std::optional<Ms> lag = s.lag_of(now, member.origin);
+    const std::optional<Ms> lag = s.lag_of(now, origin);
     if (!lag) continue;
     Region& region = regions[member.region];
     region.best = std::min(region.best.value_or(Ms::max()), *lag);
-    if (liveness(false, s.knowledge.silent_for(member.origin, now.steady)) == Liveness::unreachable) continue;
+    if (liveness(false, s.knowledge.silent_for(origin, now.steady)) == Liveness::unreachable) continue;
     region.worst_alive = std::max(region.worst_alive.value_or(Ms{0}), *lag);
   }
   std::map<std::string, Ms> staleness;
+  for (const auto& [name, closed] : s.lost_regions)
+    staleness[name] = std::max(s.store.clock().now(now.wall) - closed.ms(), Ms{0});
   for (const auto& [name, region] : regions)
     staleness[name] = region.worst_alive ? *region.worst_alive : *region.best;
   return staleness;

@@ -15,6 +15,20 @@ bool is_alive(gossip::Liveness liveness) {
   return liveness == gossip::Liveness::alive || liveness == gossip::Liveness::suspect;
 }
 
+MemberState to_state(gossip::Liveness liveness) {
+  switch (liveness) {
+    case gossip::Liveness::alive:
+      return MemberState::alive;
+    case gossip::Liveness::suspect:
+      return MemberState::suspect;
+    case gossip::Liveness::unreachable:
+      return MemberState::unreachable;
+    case gossip::Liveness::left:
+      break;
+  }
+  return MemberState::left;
+}
+
 Member to_member(gossip::MemberView&& view) {
   return {.name = std::move(view.name),
           .region = std::move(view.region),
@@ -27,7 +41,10 @@ Member to_member(gossip::MemberView&& view) {
           .lag = view.lag,
           .congestion = std::move(view.congestion),
           .clock_offset = view.clock_offset,
-          .held_back = view.held_back};
+          .held_back = view.held_back,
+          .origin = to_hexadecimal(view.origin),
+          .since = std::chrono::system_clock::time_point{view.since.time_since_epoch()},
+          .state = to_state(view.liveness)};
 }
 
 void add(Stats& stats, const crdt::StoreStats& store, crdt::WallMs now) {

@@ -33,21 +33,39 @@ std::string hex(std::uint64_t number) {
 
 std::string hex(crdt::Origin origin) { return hex(static_cast<std::uint64_t>(origin)); }
 
+const char* to_text(MemberState state) {
+  switch (state) {
+    case MemberState::alive:
+      return "alive";
+    case MemberState::suspect:
+      return "suspect";
+    case MemberState::unreachable:
+      return "unreachable";
+    case MemberState::left:
+      break;
+  }
+  return "left";
+}
+
 Json members(Node& node, const Arguments&) {
   Json rows = Json::array();
   for (const Member& member : node.cache.members()) {
-    rows.push_back({{"name", member.name},
-                    {"region", member.region},
-                    {"address", member.address},
-                    {"self", member.self},
-                    {"alive", member.alive},
-                    {"suspect", member.suspect},
-                    {"linked", member.linked},
-                    {"round_trip_ms", member.round_trip.count()},
-                    {"congestion", member.congestion},
-                    {"lag_ms", member.lag.count()},
-                    {"clock_offset_ms", member.clock_offset.count()},
-                    {"held_back", member.held_back}});
+    rows.push_back(
+        {{"name", member.name},
+         {"region", member.region},
+         {"address", member.address},
+         {"self", member.self},
+         {"alive", member.alive},
+         {"suspect", member.suspect},
+         {"linked", member.linked},
+         {"round_trip_ms", member.round_trip.count()},
+         {"congestion", member.congestion},
+         {"lag_ms", member.lag.count()},
+         {"clock_offset_ms", member.clock_offset.count()},
+         {"held_back", member.held_back},
+         {"origin", member.origin},
+         {"since_ms", std::chrono::floor<std::chrono::milliseconds>(member.since).time_since_epoch().count()},
+         {"state", to_text(member.state)}});
   }
   return {{"members", rows}};
 }

@@ -26,8 +26,9 @@ NodeSpec node_spec(const Faults& f, unsigned i) {
   spec.name = f.same_names ? "node" : "n" + std::to_string(i);
   spec.region = "r" + std::to_string(i % f.regions);
   spec.address = "10.0." + std::to_string(i % f.regions) + '.' + std::to_string(i + 1) + ":7400";
-  spec.dialable = !(f.one_dial_only && i + 1 == f.nodes);
-  spec.seeds = {"all:7400"};
+  spec.dialable = i + f.dial_only < f.nodes;
+  if (f.by_name) spec.advertise = "host" + std::to_string(i) + ":7400";
+  spec.seeds = {f.balancer ? balancer_address : "all:7400"};
   const Capacity& capacity = f.capacities[i % f.capacities.size()];
   spec.store = tiny_store(capacity.entries, capacity.stubs);
   const bool is_small = f.large_values != 0 && i % 2 == 1;

@@ -21,7 +21,7 @@ namespace {
 void shape(Faults& f, Random& r) {
   f.nodes = r.pick({2u, 3u, 3u, 4u, 5u, 6u});
   f.regions = std::min(f.nodes, r.pick({1u, 2u, 2u, 3u, 6u}));
-  f.one_dial_only = f.nodes > 2 && r.chance(200);
+  f.dial_only = f.nodes > 2 && r.chance(200) ? 1 : 0;
   f.same_names = r.chance(100);
   f.capacities.clear();
   const bool equal = r.chance(400);
@@ -125,6 +125,9 @@ Faults Faults::swarm(std::uint64_t seed) {
   const bool is_audited = f.max_ttl >= Ms{60'000} && f.gossip_interval <= Ms{1'000};
   if (r.chance(200) && is_audited) f.slots_lost = r.pick({1u, 2u, 3u});
   weigh(f, r);
+  if (f.dial_only != 0) f.dial_only = 1 + static_cast<unsigned>(r.below(f.nodes - 1));
+  f.by_name = r.chance(150);
+  f.balancer = r.chance(150);
   return f;
 }
 
@@ -182,7 +185,9 @@ constexpr std::array all_knobs{
     knob<&Faults::bytes_per_s>("bytes_per_s"),
     knob<&Faults::resolve_fails>("resolve_fails"),
     knob<&Faults::wake_lateness>("wake_lateness_us"),
-    knob<&Faults::one_dial_only>("one_dial_only"),
+    knob<&Faults::dial_only>("dial_only"),
+    knob<&Faults::by_name>("by_name"),
+    knob<&Faults::balancer>("balancer"),
     knob<&Faults::same_names>("same_names"),
     knob<&Faults::fetches>("fetches"),
     knob<&Faults::skewed_keys>("skewed_keys"),
@@ -244,6 +249,9 @@ std::string Faults::describe() const {
   add("loads", loads);
   add("races", races);
   add("clears", clears);
+  add("nodes that only dial", dial_only);
+  add("by name", by_name);
+  add("balancer", balancer);
   add("link cuts/min", link_cuts);
   add("one-way cuts/min", one_way_cuts);
   add("region cuts/min", region_cuts);

@@ -21,7 +21,9 @@ struct Faults {
   // The cluster.
   unsigned regions = 1;
   unsigned nodes = 3;                    ///< Node i is in region i modulo `regions`.
-  bool one_dial_only = false;            ///< The last node cannot be dialled.
+  unsigned dial_only = 0;                ///< So many of the last nodes cannot be dialled.
+  bool by_name = false;                  ///< Nodes say a name where they can be dialled.
+  bool balancer = false;                 ///< The only seed leads to any node, also to the one that dials.
   bool same_names = false;               ///< All nodes bear one name.
   std::vector<Capacity> capacities{{}};  ///< Node i has the i-th, counted round.
   std::size_t capacity_bytes = std::size_t{1} << 20;

@@ -31,7 +31,8 @@ class Hosts {
   [[nodiscard]] virtual std::optional<std::uint32_t> life(NodeId node) const = 0;
   /// When a node is next able to take anything: now, or the end of a pause.
   [[nodiscard]] virtual Us ready_at(NodeId node) const = 0;
-  [[nodiscard]] virtual std::optional<NodeId> find(const Address& address) const = 0;
+  /// Who is at an address; the next time it may be another.
+  [[nodiscard]] virtual std::optional<NodeId> find(const Address& address) = 0;
   [[nodiscard]] virtual LinkId accept(NodeId node, NodeId from) = 0;
   virtual void drain(NodeId node) = 0;
   virtual void connected(NodeId node, LinkId link) = 0;

@@ -107,7 +107,8 @@ void World::start(NodeId id) {
   options.cluster = cluster_name;
   options.region = node.spec.region;
   options.name = node.spec.name;
-  options.advertise = node.spec.dialable ? node.spec.address : "";
+  if (node.spec.dialable)
+    options.advertise = node.spec.advertise.empty() ? node.spec.address : node.spec.advertise;
   options.seeds = node.spec.seeds;
   options.connect_timeout = options_.connect_timeout;
   options.gossip_interval = options_.gossip_interval;

@@ -25,9 +25,14 @@ using crdt::Stamp;
 using crdt::Version;
 using crdt::WallMs;
 
+/// An address that leads to any node that can be dialled and is up, at random.
+inline constexpr const char* balancer_address = "10.255.0.1:7400";
+
 /// What each simulated process is started with.
 struct NodeSpec {
   std::string name, region, address;
+  std::string advertise =
+      {};  ///< What it says of where it is; a name here resolves to `address`. Empty: `address`.
   bool dialable = true;
   std::vector<std::string> seeds;
   crdt::StoreOptions store;
@@ -211,7 +216,7 @@ class World : private Hosts {
   [[nodiscard]] Us ready_at(NodeId node) const override {
     return std::max(now(), nodes_[node]->paused_until);
   }
-  [[nodiscard]] std::optional<NodeId> find(const Address& address) const override;
+  [[nodiscard]] std::optional<NodeId> find(const Address& address) override;
   [[nodiscard]] LinkId accept(NodeId node, NodeId from) override;
   void drain(NodeId node) override;
   void connected(NodeId node, LinkId link) override;

@@ -17,7 +17,15 @@ std::optional<std::uint32_t> World::life(NodeId id) const {
   return nodes_[id]->life;
 }
 
-std::optional<NodeId> World::find(const Address& address) const {
+std::optional<NodeId> World::find(const Address& address) {
+  if (address == balancer_address) {
+    std::vector<NodeId> behind;
+    for (NodeId id = 0; id < size(); ++id) {
+      if (nodes_[id]->spec.dialable && up(id)) behind.push_back(id);
+    }
+    if (behind.empty()) return std::nullopt;
+    return behind[random_.below(behind.size())];
+  }
   for (NodeId id = 0; id < size(); ++id) {
     if (nodes_[id]->spec.dialable && nodes_[id]->spec.address == address) return id;
   }
@@ -77,7 +85,7 @@ void World::carry_out(NodeId id, gossip::Output& output) {
   if (const auto* wish = std::get_if<gossip::Dial>(&output))
     return network_.dial(id, wish->link, wish->address);
   if (const auto* wish = std::get_if<gossip::Hangup>(&output)) return network_.hang_up(id, wish->link);
-  if (const auto* wish = std::get_if<gossip::Resolve>(&output)) return resolve(id, wish->seed);
+  if (const auto* wish = std::get_if<gossip::Resolve>(&output)) return resolve(id, wish->name);
   if (std::holds_alternative<gossip::FetchEnded>(output)) return;  // readers here do not wait
   const auto& log = std::get<gossip::Log>(output);
   for (Watcher* w : watchers_) w->said(id, log.severity, log.text);
@@ -95,11 +103,12 @@ void World::resolve(NodeId id, const std::string& seed) {
   const bool fails = random_.chance(options_.resolve_fails);
   const std::string host = seed.substr(0, seed.rfind(':'));
   for (const auto& node : nodes_) {
-    const bool named =
-        host == "all" || host == node->spec.region || host == node->spec.name || seed == node->spec.address;
+    const bool named = host == "all" || host == node->spec.region || host == node->spec.name ||
+                       seed == node->spec.address || seed == node->spec.advertise;
     if (named && node->spec.dialable && !fails) found.push_back(node->spec.address);
   }
   const Us delay{random_.between(1'000, 30'000)};
+  if (seed == balancer_address && !fails) found = {seed};
   events_.after(delay, [this, id, life = nodes_[id]->life, seed, found = std::move(found)] {
     if (!up(id) || nodes_[id]->life != life) return;
     nodes_[id]->engine->resolved(now_at(id), seed, found, found.empty() ? "no such name" : "");

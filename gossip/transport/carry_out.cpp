@@ -42,7 +42,7 @@ void Driver::tell_what_happened() {
   }
 }
 
-void Driver::perform(Resolve& resolve) { resolver_->look_up(std::move(resolve.seed)); }
+void Driver::perform(Resolve& resolve) { resolver_->look_up(std::move(resolve.name)); }
 
 void Driver::perform(Dial& dial) {
   std::string error;

@@ -76,6 +76,7 @@ Hello decode_one(schema::Hello::Reader from) {
   to.member_stamp = Hlc{from.getMemberStamp()};
   to.lifetime = Ms{from.getLifetimeMs()};
   to.origins_hash = from.getOriginsHash();
+  to.began = wall(from.getBeganMs());
   return to;
 }
 
@@ -93,6 +94,7 @@ Members decode_one(schema::Members::Reader from) {
                           .stamp = Hlc{member.getStamp()},
                           .lifetime = Ms{member.getLifetimeMs()},
                           .left = member.getLeft(),
+                          .began = wall(member.getBeganMs()),
                           .region = name(member.getRegion()),
                           .name = name(member.getName()),
                           .address = address(member.getAddress())});

@@ -169,6 +169,7 @@ Frame encode_one(const Hello& hello) {
     to.setMemberStamp(hello.member_stamp.raw);
     to.setLifetimeMs(to_u32(hello.lifetime));
     to.setOriginsHash(hello.origins_hash);
+    to.setBeganMs(wall_ms(hello.began));
   });
 }
 
@@ -199,6 +200,7 @@ Frame encode_one(const Members& members) {
       to.setStamp(from.stamp.raw);
       to.setLifetimeMs(to_u32(from.lifetime));
       to.setLeft(from.left);
+      to.setBeganMs(wall_ms(from.began));
       to.setRegion(text(from.region));
       to.setName(text(from.name));
       to.setAddress(text(from.address));

@@ -38,10 +38,11 @@ struct Hello {
   name @6 :Text;
   address @7 :Text;     # "host:port"; ":port" at the host that the peer sees; empty: nowhere.
   wallMs @8 :UInt64;    # The sender's wall clock, milliseconds since 1970, below 2^48.
-  seenAs @9 :Text;      # "host:port" at which the sender sees the receiver; empty: it knows.
+  seenAs @9 :Text;      # "host:port" at which the sender sees the receiver.
   memberStamp @10 :UInt64;  # Of the sender's own register of the membership, which is in here; 0: it is not.
   lifetimeMs @11 :UInt32;   # Of that register.
   originsHash @12 :UInt64;  # Of the origins that the sender knows of.
+  beganMs @13 :UInt64;  # When the sender's life began, by its own clock; below 2^48.
 }
 
 struct Goodbye {
@@ -58,7 +59,8 @@ struct Member {
   left @3 :Bool;
   region @4 :Text;
   name @5 :Text;
-  address @6 :Text;     # Empty: cannot be dialled.
+  address @6 :Text;     # "host:port"; the host may be a name. Empty: cannot be dialled.
+  beganMs @7 :UInt64;   # When this life began, by its own clock; below 2^48.
 }
 
 struct Members {

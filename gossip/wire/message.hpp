@@ -35,11 +35,12 @@ struct Hello {
   /// Where others reach it: "host:port"; ":port" at the host that the peer sees; empty: nowhere.
   std::string address;
   WallMs wall{};
-  /// Where the sender sees the receiver, so that it can tell others; empty: it knows.
+  /// Where the sender sees the receiver, so that it can tell others.
   std::string seen_as;
   /// Of the sender's own register in the membership; zero: it tells none.
   Hlc member_stamp;
   Ms lifetime{};
+  WallMs began{};                  ///< The sender's life, by its own clock.
   std::uint64_t origins_hash = 0;  ///< Of the origins that the sender knows of.
 };
 
@@ -55,9 +56,10 @@ struct Member {
   Hlc stamp;
   Ms lifetime{};  ///< From the stamp on.
   bool left = false;
+  WallMs began{};  ///< This life, by its own clock.
   std::string region;
   std::string name;
-  std::string address;  ///< Empty: cannot be dialled.
+  std::string address;  ///< "host:port"; the host may be a name. Empty: cannot be dialled.
 
   friend bool operator==(const Member&, const Member&) = default;
 };
@@ -79,9 +81,9 @@ enum class Ask : std::uint8_t {
 
 /// What the receiver of a digest is to its sender.
 enum class Role : std::uint8_t {
-  none,     ///< Not streamed to.
-  member,   ///< Streamed to, for itself.
-  ingress,  ///< Streamed to, and asked to pass it on inside its region.
+  none,    ///< Not streamed to.
+  member,  ///< Streamed to, for itself.
+  ingress,  ///< Streamed to, and asked to pass it on inside its region; also by a neighbour that nobody can dial.
 };
 
 /// closed(o) and floor(o) of the sender: all of them, or those that changed since its last on this link.

@@ -118,7 +118,7 @@ TEST_CASE("log: a seed that is gone for good is told of once, and then ever more
 TEST_CASE("log: seeds of many names do not make it grow for ever", "[log]") {
   Book book;
   for (int i = 0; i < 1'000'000; i += 100)
-    book.add(Ms{i}, Topic::seed_unresolved, "seed " + std::to_string(i), "unresolved");
+    book.add(Ms{i}, Topic::name_unresolved, "seed " + std::to_string(i), "unresolved");
   CHECK(book.told.size() < 100);
 }
 

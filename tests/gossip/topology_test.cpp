@@ -208,6 +208,72 @@ TEST_CASE("topology: nodes of a region where nobody listens are each streamed to
   CHECK(wires.run_until([&] { return wires.get(*hidden[1], "up") == "w"; }, 30s));
 }
 
+TEST_CASE("relay: nodes that only dial hear each other in one hop, and each write enters each node once",
+          "[topology]") {
+  Wires wires;
+  const auto listening = build(wires, {"eu", "us"}, 2);
+  Nodes hidden;
+  for (int i = 0; i < 3; ++i)
+    hidden.push_back(&wires.add(joining({listening[0][0]}, in_region("eu")), Wires::Listens::no));
+  wires.run(15s);
+  for (Wires::Node* writer :
+       {hidden[0], hidden[1], hidden[2], listening[0][0], listening[0][1], listening[1][0]}) {
+    const std::string key = "by-" + std::to_string(writer->index);
+    const std::size_t before = wires.arrivals.size();
+    wires.set(*writer, key, "v");
+    wires.run(4 * wires.latency);
+    for (const auto& node : wires.nodes()) CHECK(wires.get(*node, key) == "v");
+    wires.run(1s);
+    std::map<std::size_t, unsigned> heard;
+    for (const auto& [pair, count] : values_sent(wires, key, before)) heard[pair.second] += count;
+    CHECK_FALSE(heard.contains(writer->index));
+    CHECK(heard.size() == wires.nodes().size() - 1);
+    for (const auto& [node, count] : heard) CHECK(count == 1);
+  }
+  // What one has closed the others close, and all say so.
+  const auto written = wires.set(*hidden[0], "k", "v");
+  wires.run(1s);
+  for (const auto& node : wires.nodes()) {
+    CHECK(closed_at(*node, hidden[0]->origin()) >= written.hlc);
+    for (const MemberView& member : node->engine->members(wires.now(*node))) {
+      CHECK(member.liveness == Liveness::alive);
+      CHECK(member.lag < 1'500ms);
+    }
+  }
+}
+
+TEST_CASE("relay: when the neighbour that relays is lost another does, and nothing is closed over unseen",
+          "[topology]") {
+  Wires wires;
+  const auto eu = build(wires, {"eu"}, 3)[0];
+  auto& writer = wires.add(joining({eu[0]}, in_region("eu")), Wires::Listens::no);
+  auto& reader = wires.add(joining({eu[0]}, in_region("eu")), Wires::Listens::no);
+  wires.run(15s);
+  Wires::Node* first = ingress_of(writer, eu);
+  REQUIRE(first != nullptr);
+  Nodes others{&reader};
+  for (Wires::Node* node : eu) {
+    if (node != first) others.push_back(node);
+  }
+  std::vector<Stamp> written;
+  for (int i = 0; i < 60; ++i) {
+    written.push_back(wires.set(writer, "k" + std::to_string(i), "v"));
+    if (i == 10) wires.stall(*first, reader);
+    if (i == 20) {
+      for (const auto& node : wires.nodes()) {
+        if (node.get() != first) wires.cut(*first, *node);
+      }
+    }
+    for (int step = 0; step < 5; ++step) {
+      wires.run(20ms);
+      require_no_gap(others, written);
+    }
+  }
+  CHECK(wires.run_until([&] { return closed_at(reader, writer.origin()) >= written.back().hlc; }, 10s));
+  require_no_gap(others, written);
+  CHECK(ingress_of(writer, eu) != first);
+}
+
 // Seed 114 of the swarm: the refusal of a resync's last stamp was not heard, and its node waited for ever.
 TEST_CASE("topology: a peer that is not streamed to can refuse what a catch-up brought it", "[topology]") {
   Wires wires;

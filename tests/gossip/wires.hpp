@@ -77,7 +77,10 @@ class Wires {
   Ms latency{1};
   SteadyMs steady{Ms{1'000'000}};
   std::vector<Arrival> arrivals;
-  bool resolves = true;  ///< Seeds of numeric addresses resolve to themselves.
+  bool resolves = true;  ///< Names resolve to what `names` says, and by default to themselves.
+  std::map<std::string, std::vector<Address>> names;
+  bool silent = false;                              ///< Dials to addresses of nobody get no answer.
+  std::map<Address, std::vector<Node*>> balancers;  ///< Addresses that lead to each of these in turn.
 
   enum class Listens : std::uint8_t { no, yes };
 
@@ -193,11 +196,11 @@ class Wires {
   }
 
   /// Somebody connects to `node`, and the test speaks for them.
-  Stranger& stranger(Node& node) {
+  Stranger& stranger(Node& node, const Address& from = "10.9.9.9:1") {
     strangers_.push_back(std::make_unique<Stranger>());
     Stranger& stranger = *strangers_.back();
     stranger.node = &node;
-    stranger.link = node.engine->accepted(now(node), "10.9.9.9:1");
+    stranger.link = node.engine->accepted(now(node), from);
     drain(node);
     return stranger;
   }
@@ -255,9 +258,11 @@ class Wires {
   }
 
   void on_resolve(Node& node, const Resolve& resolve) const {
-    node.resolving.push_back(resolve.seed);
+    node.resolving.push_back(resolve.name);
     if (!resolves) return;
-    node.engine->resolved(now(node), resolve.seed, {resolve.seed}, {});
+    const auto named = names.find(resolve.name);
+    const auto found = named == names.end() ? std::vector<Address>{resolve.name} : named->second;
+    node.engine->resolved(now(node), resolve.name, found, found.empty() ? "no such name" : "");
   }
 
   void on_dial(Node& node, const Dial& dial) {
@@ -267,8 +272,13 @@ class Wires {
 
   void connect(std::size_t from, const Dial& dial) {
     Node& node = *nodes_[from];
-    const auto peer =
-        std::ranges::find_if(nodes_, [&](const auto& n) { return n->address() == dial.address; });
+    Address to = dial.address;
+    if (const auto balancer = balancers.find(to); balancer != balancers.end() && !balancer->second.empty()) {
+      to = balancer->second.front()->address();
+      std::ranges::rotate(balancer->second, balancer->second.begin() + 1);
+    }
+    const auto peer = std::ranges::find_if(nodes_, [&](const auto& n) { return n->address() == to; });
+    if (peer == nodes_.end() && silent) return;
     if (peer == nodes_.end() || cuts_.contains(std::minmax(from, (*peer)->index))) {
       act(node, [&](Engine& engine, Now at) { engine.disconnected(at, dial.link, "unreachable"); });
       return;

@@ -8,14 +8,22 @@
 
 namespace geolru {
 
+/// What is known of a node's life.
+enum class MemberState {
+  alive,        ///< Something came of it within the last 3 s.
+  suspect,      ///< Nothing did, but within the last 10 s.
+  unreachable,  ///< Nothing did for longer, or ever: it is known by hearsay only. Forgotten within some minutes.
+  left,         ///< It has left the cluster. Forgotten within some minutes.
+};
+
 /// One node of the cluster, as this one sees it.
 struct Member {
   std::string name = {};                   ///< `Options::name` of that node.
   std::string region = {};                 ///< Its region.
-  std::string address = {};                ///< Where it can be dialled; empty: nowhere.
+  std::string address = {};                ///< "host:port" where it can be dialled; empty: nowhere.
   bool self = false;                       ///< This node.
-  bool alive = true;                       ///< News of its writes came within the last 10 s; it has not left.
-  bool suspect = false;                    ///< Still counted as alive, but silent for more than 3 s.
+  bool alive = true;                       ///< `state` is alive or suspect.
+  bool suspect = false;                    ///< `state` is suspect.
   bool linked = false;                     ///< A connection to it stands.
   std::chrono::milliseconds round_trip{};  ///< To it and back; 0 while unknown.
   std::chrono::milliseconds lag{};         ///< Everything it wrote longer ago than this is known here.
@@ -27,6 +35,9 @@ struct Member {
   std::chrono::milliseconds clock_offset{};
   std::size_t held_back =
       0;  ///< Writes that wait here until its clock, which is too far behind, comes to them.
+  std::string origin = {};  ///< This life of that node: 16 hexadecimal digits, as in logs.
+  std::chrono::system_clock::time_point since{};  ///< When this life began, by the clock of that node.
+  MemberState state = MemberState::alive;
 };
 
 /// How far behind another region this node may be.

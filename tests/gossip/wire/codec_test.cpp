@@ -118,8 +118,14 @@ TEST_CASE("codec: the largest messages fit", "[wire]") {
   CHECK((round_trip(close) == text(close)));
 
   const std::string name(limits::name_bytes_max, 'n');
-  const Member member{
-      origin(1), Hlc{~0ull}, limits::ttl_max, true, name, name, std::string(limits::address_bytes_max, 'a')};
+  const Member member{origin(1),
+                      Hlc{~0ull},
+                      limits::ttl_max,
+                      true,
+                      WallMs{Ms{(std::int64_t{1} << 48) - 1}},
+                      name,
+                      name,
+                      std::string(limits::address_bytes_max, 'a')};
   const Members members{std::vector<Member>(limits::members_max, member)};
   CHECK((round_trip(members) == text(members)));
 }
@@ -173,9 +179,9 @@ TEST_CASE("codec: a frame's memory is little more than its bytes", "[wire]") {
 TEST_CASE("codec: the bytes on the wire are those of protocol version 4", "[wire]") {
   CHECK(protocol_version == 4);
   CHECK(hex(encode(samples::hello())) ==
-        "80000000c189c51d10155001010000500605e1045c260573f40180ee36ffefcdab8967452301003e68e5cf8b01f90c68"
-        "e5cf8b01ff1032547698badcfe0011112a11114211113a11117211157a0f73686f707f65752d776573743f636172742d"
-        "31ff31302e302e302e31001f3a37343030ff31302e302e302e32003f3a3531323334000000000000");
+        "88000000714259c410165001010000500705e1045c260573f40180ee36ffefcdab8967452301003e68e5cf8b01f90c68"
+        "e5cf8b01ff1032547698badcfe003f7b806e87740111112a11114211113a11117211157a0f73686f707f65752d776573"
+        "743f636172742d31ff31302e302e302e31001f3a37343030ff31302e302e302e32003f3a353132333400000000000000");
   CHECK(hex(encode(Digest{.known = {samples::hlc(0)},
                           .closed = {{samples::origin(0x0123456789abcdef), samples::hlc(0x5678'1234)},
                                      {samples::origin(~std::uint64_t{0}), {}}},

@@ -53,6 +53,7 @@ inline Hello hello() {
           .seen_as = "10.0.0.2:51234",
           .member_stamp = hlc(12),
           .lifetime = std::chrono::hours{1},
+          .began = WallMs{Ms{1'600'000'000'123}},
           .origins_hash = 0xfedcba9876543210};
 }
 
@@ -103,7 +104,13 @@ inline Piece piece(std::size_t key_bytes, std::size_t value_bytes, std::uint32_t
 
 inline std::vector<Message> all() {
   const auto member = [](std::uint64_t n, bool left, std::string at) {
-    return Member{origin(n),    hlc(n), std::chrono::minutes{5}, left, "eu", "node " + std::to_string(n),
+    return Member{origin(n),
+                  hlc(n),
+                  std::chrono::minutes{5},
+                  left,
+                  WallMs{Ms{1'600'000'000'000}},
+                  "eu",
+                  "node " + std::to_string(n),
                   std::move(at)};
   };
   return {hello(),
@@ -227,13 +234,13 @@ class Text {
   void add(const Hello& m) {
     line("hello", m.version, m.max_ttl.count(), m.max_drift.count(), n(m.origin), n(m.wall));
     line(m.cluster, '|', m.region, '|', m.name, '|', m.address, '|', m.seen_as);
-    line(m.member_stamp.raw, m.lifetime.count(), m.origins_hash);
+    line(m.member_stamp.raw, m.lifetime.count(), n(m.began), m.origins_hash);
   }
   void add(const Goodbye& m) { line("goodbye", m.leaving, m.reason); }
   void add(const Members& m) {
     line("members");
     for (const Member& one : m.members) {
-      line(n(one.origin), one.stamp.raw, one.lifetime.count(), one.left);
+      line(n(one.origin), one.stamp.raw, one.lifetime.count(), one.left, n(one.began));
       line(one.region, '|', one.name, '|', one.address);
     }
   }
