@@ -226,6 +226,7 @@ struct Engine::State {
 
   // -- receiver.cpp ----------------------------------------------------------------------------------
   void receive(Now now, Link& link, std::span<const std::byte> payload);
+  void act_on(Now now, Link& link, const Received& message);
   void on_digest(Now now, Link& link, const Digest& digest);
   [[nodiscard]] bool take_rows(Now now, Link& link, const Digest& digest);
   void tell_rows(Link& link, Digest& digest);

@@ -13,13 +13,13 @@ constexpr std::size_t records_at_once = 16;
 }  // namespace
 
 void Engine::State::receive(Now now, Link& link, std::span<const std::byte> payload) {
-  auto decoded = decode(payload, {store.options().max_ttl, store.options().hash_seed});
-  if (const auto* rejected = std::get_if<Rejected>(&decoded)) {
-    ++stats.rejected_frames;
-    hang_up(now, link.id, "it sends what makes no sense: " + rejected->reason);
-    return;
-  }
-  const Received& message = std::get<Received>(decoded);
+  const auto decoded = decode(payload, {store.options().max_ttl, store.options().hash_seed});
+  if (const auto* message = std::get_if<Received>(&decoded)) return act_on(now, link, *message);
+  ++stats.rejected_frames;
+  hang_up(now, link.id, "it sends what makes no sense: " + std::get<Rejected>(decoded).reason);
+}
+
+void Engine::State::act_on(Now now, Link& link, const Received& message) {
   if (const auto* hello = std::get_if<Hello>(&message)) return on_hello(now, link, *hello);
   if (const auto* goodbye = std::get_if<Goodbye>(&message)) return on_goodbye(now, link, *goodbye);
   if (!link.is_established()) {
