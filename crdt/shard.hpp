@@ -216,9 +216,12 @@ class Shard {
   Drained drain(std::uint64_t begin, std::uint64_t& next, std::uint64_t end, bool own_only,
                 std::size_t& bytes, WallMs now, std::vector<Outgoing>& out);
 
-  void begin_walk(WalkId id, std::shared_ptr<const WalkFilter> filter);
+  /// `visited` is the ring's head at which another walk entered this shard that it has been through; 0: there is none.
+  void begin_walk(WalkId id, std::shared_ptr<const WalkFilter> filter, std::uint64_t visited);
   /// True when this shard has been walked through.
-  bool walk(WalkId id, std::size_t& bytes, WallMs now, std::vector<Outgoing>& out);
+  bool walk(WalkId id, std::size_t& bytes, WallMs now, Hlc doubtful, std::vector<Outgoing>& out);
+  /// The ring's head at the beginning of its visit, if it is over, else 0.
+  [[nodiscard]] std::uint64_t visited(WalkId id);
   /// Adds to `missed` the floors that rose over what the walk had not visited. Returns the ring's head at
   /// the beginning of its visit.
   std::uint64_t end_walk(WalkId id, Stamps& missed);
@@ -296,8 +299,9 @@ class Shard {
   void skip_in_walks(SlotId id);
   [[nodiscard]] StubKey first_packed(const Walk& walk) const;
   [[nodiscard]] Outgoing outgoing(const StubRecord& stub, WallMs) const { return {meta_of(stub), {}}; }
+  static void append(Outgoing&& record, std::size_t& bytes, std::vector<Outgoing>& out);
   void emit(const auto& held, WallMs now, std::size_t& bytes, std::vector<Outgoing>& out) const;
-  void emit_walked(const Walk& walk, const auto& held, WallMs now, std::size_t& bytes,
+  void emit_walked(const Walk& walk, const auto& held, WallMs now, Hlc doubtful, std::size_t& bytes,
                    std::vector<Outgoing>& out) const;
   bool emit_by_key(const ChangeRing::Event& event, WallMs now, std::size_t& bytes,
                    std::vector<Outgoing>& out) const;

@@ -21,7 +21,6 @@ struct alignas(64) Slot {
   std::uint32_t ttl_ms = 0;
   std::uint16_t log = 0;  ///< Index of its origin's log in the shard.
   bool deleted : 1 = false;
-  bool confirmed : 1 = false;  ///< By the resync under way.
   Came came : 3 = Came::written;
   Lack lack : 2 = Lack::never_came;  ///< Stub: why it is one.
   CoarseMs came_after;               ///< From the write until it, or its value, came.
@@ -31,6 +30,7 @@ struct alignas(64) Slot {
   SlotId log_older = no_slot;
   SlotId log_newer = no_slot;    ///< Also links the free slots.
   std::uint32_t last_event = 0;  ///< Low bits of its newest event in the change ring.
+  Confirming confirmed{};        ///< When a resync last confirmed its value; 0: never.
 
   [[nodiscard]] bool is_live() const { return block != nullptr; }
   [[nodiscard]] WallMs expires() const { return as_of.ms() + Ms{ttl_ms}; }

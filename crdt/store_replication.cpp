@@ -61,9 +61,9 @@ Applied Store::apply(const Incoming& in, AdmittedHlc admitted, const ApplyRules&
                         is_doubtful ? Lack::doubtful : Lack::never_came);
       applied = live ? Applied::stored : Applied::stubbed;
     }
-    if (rules.confirms && in.has_value && held != no_slot) {
+    if (rules.confirms != Confirming{} && (in.has_value || in.is_held) && held != no_slot) {
       Slot& slot = shard->slot(held);
-      if (slot.is_live() && shard->version_of(slot) == meta.version()) slot.confirmed = true;
+      if (slot.is_live() && shard->version_of(slot) == meta.version()) slot.confirmed = rules.confirms;
     }
     if (rules.relay) {
       shard->note_change(meta.hash, held, false);
@@ -114,23 +114,32 @@ Applied Store::revive(const Incoming& in, const ApplyRules& rules, WallMs wall) 
   return Applied::stored;
 }
 
-WalkId Store::begin_walk(WalkFilter filter) {
+WalkId Store::begin_walk(WalkFilter filter, const Visited& visited) {
   const auto shared = std::make_shared<const WalkFilter>(std::move(filter));
   const std::lock_guard upkeep{upkeep_mutex_};
   const WalkId id{next_walk_++};
-  for (const auto& shard : shards_) {
-    const std::lock_guard lock{shard->mutex};
-    shard->begin_walk(id, shared);
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    const std::lock_guard lock{shards_[i]->mutex};
+    shards_[i]->begin_walk(id, shared, i < visited.size() ? visited[i] : 0);
   }
   return id;
 }
 
-bool Store::walk(WalkId id, std::size_t bytes, WallMs wall, std::vector<Outgoing>& out) {
+Visited Store::visited(WalkId id) {
+  Visited visited;
+  for (const auto& shard : shards_) {
+    const std::lock_guard lock{shard->mutex};
+    visited.push_back(shard->visited(id));
+  }
+  return visited;
+}
+
+bool Store::walk(WalkId id, std::size_t bytes, WallMs wall, std::vector<Outgoing>& out, Hlc doubtful) {
   const WallMs now = clock_.now(wall);
   for (const auto& shard : shards_) {
     for (bool done = false; !done;) {
       const std::lock_guard lock{shard->mutex};
-      done = shard->walk(id, bytes, now, out);
+      done = shard->walk(id, bytes, now, doubtful, out);
       if (!done && bytes == 0) return false;
     }
   }
@@ -195,22 +204,29 @@ void Store::adopt_floors(const Stamps& floors) {
   note_floor(highest);
 }
 
-void Store::begin_confirming() {
-  for (const auto& shard : shards_) {
-    const std::lock_guard lock{shard->mutex};
-    for (SlotId id = 0; id < shard->slots_end(); ++id) shard->slot(id).confirmed = false;
-  }
-}
-
-void Store::drop_unconfirmed(Hlc up_to) {
-  for (std::size_t i = 0; i < shards_.size(); ++i) {
-    const Hold shard{*this, i};
-    for (SlotId id = 0; id < shard->slots_end(); ++id) {
-      const Slot& slot = shard->slot(id);
-      if (slot.is_live() && slot.as_of <= up_to && !slot.confirmed) shard->make_stub(id, Lack::doubtful);
+bool Store::drop_unconfirmed(Hlc up_to, const ConfirmingRanges& confirmed, SlotPlace& at, std::size_t slots) {
+  const auto is_confirmed = [&](const Slot& slot) {
+    const auto after =
+        std::ranges::upper_bound(confirmed, slot.confirmed, {}, &ConfirmingRanges::value_type::first);
+    return after != confirmed.begin() && slot.confirmed <= std::prev(after)->second;
+  };
+  for (; at.shard < shards_.size(); at = {.shard = at.shard + 1}) {
+    for (bool is_through = false; !is_through;) {
+      if (slots == 0) return false;
+      const Hold shard{*this, at.shard};
+      std::size_t held = std::min(slots, limits::slots_per_hold_max);
+      slots -= held;
+      for (; held != 0 && at.slot < shard->slots_end(); ++at.slot, --held) {
+        const Slot& slot = shard->slot(at.slot);
+        if (slot.is_live() && slot.as_of <= up_to && !is_confirmed(slot))
+          shard->make_stub(at.slot, Lack::doubtful);
+      }
+      is_through = at.slot >= shard->slots_end();
+      // As many as there may be new ones.
+      note_floor(shard->trim_stubs(clock_.last().ms(), limits::slots_per_hold_max));
     }
-    note_floor(shard->trim_stubs(clock_.last().ms(), shard->stubs()));  // as many as there may be new ones
   }
+  return true;
 }
 
 void Store::begin_life(Origin self) {

@@ -37,7 +37,7 @@ inline constexpr Ms hedge_after_min{
 inline constexpr Ms hedge_after_max{200};    // within these
 inline constexpr Ms clock_right_for{2'000};  // before a node whose clock was wrong begins anew
 inline constexpr Ms round_trip_max{60'000};  // longer ones are alike to who ranks peers
-inline constexpr Ms resync_slack{5'000};     // room for the other's floors to rise during a resync
+inline constexpr Ms resync_kept{10'000};     // for its peer to be linked again, before another is asked
 inline constexpr Ms member_lifetime{3'600'000};
 inline constexpr Ms member_rewrite{1'200'000};
 inline constexpr Ms dial_again{1'000};     // an address whose node is linked, or cut off
@@ -141,10 +141,11 @@ struct Engine::State {
   // -- sender.cpp ------------------------------------------------------------------------------------
   void begin_round(Now now, bool answer);
   void acknowledge(Now now, Link& link);
-  void send_digest(Now now, Link& link, Ask ask, Hlc resync_up_to = {}, std::uint32_t begins = 0);
+  void send_digest(Now now, Link& link, Ask ask);
+  void complete_digest(Now now, Link& link, Digest& digest);
   void send_note(Link& link, Ask ask);
   [[nodiscard]] Digest digest_without_rows(const Link& link, Ask ask) const;
-  void start_catch_up(Now now, Link& link, Hlc resync_up_to, bool by_anti_entropy);
+  void start_catch_up(Now now, Link& link, Hlc resync_up_to, bool by_anti_entropy, const Mark& mark = {});
   void end_stream(Link& link);
   void stop_stream(Now now, Link& link);
   void abandon_walk(Link& link);
@@ -152,15 +153,16 @@ struct Engine::State {
   void pump_all(Now now);
   void pump_walk(Now now, Link& link);
   void finish_walk(Now now, Link& link);
+  void note_tails(Now now, Link& link);
   void pump_live(Now now, Link& link);
   [[nodiscard]] bool drain_pass(Now now, Link& link);
   [[nodiscard]] bool begin_pass(Link& link);
   [[nodiscard]] static std::uint64_t values_in(std::span<const crdt::Outgoing> records);
-  void send_records(Link& link, std::vector<crdt::Outgoing>& records, bool resync);
+  void send_records(Link& link, std::vector<crdt::Outgoing>& records, bool resync, Mark mark = {});
   void send_round_close(Now now, Link& link, Stamps closes);
   void ask_for_report(Now now, Link& link);
   void send_close(Now now, Link& link, Close close);
-  [[nodiscard]] bool may_close(Now now, Link& link);
+  [[nodiscard]] Hlc danger_beyond(const Link& link, Hlc own);
   void consider_offer(Now now, Link& link);
   [[nodiscard]] const Stamps& floors();
 
@@ -172,19 +174,34 @@ struct Engine::State {
   void on_records(Now now, Link& link, const ReceivedRecords& records);
   void on_close(Now now, Link& link, const Close& close);
   void on_refused(Now now, Link& link, const Refused& refused);
-  [[nodiscard]] static Stamps closes_of(Link& link, const Close& close);
-  [[nodiscard]] bool take_closes(Now now, Link& link, const Close& close);
+  void close_known(Now now, const Stamps& closes);
+  void take_closes(Now now, Link& link, const Close& close);
   void refuse(Now now, Link& link, std::uint32_t stream, const Stamp& stamp);
   void refuse_record(Now now, Link& link, std::uint32_t stream, const crdt::Meta& meta);
   [[nodiscard]] bool skips(const Link& link, std::uint32_t stream) const;
   void consider_asking(Now now);
   void ask(Now now, Link& link, Ask what, Hlc resync_up_to = {});
-  void begin_resync(Now now, Link& link, Hlc behind);
-  void end_resync(Now now, Link& link, const Close& close);
-  void abandon_resync();
+  void note_begin(Link& link, const Digest& digest);
+  void note_mark(Link& link, const ReceivedRecords& received);
+  void keep_catch_up(Now now, Link& link);
+  void complete_catch_up(Now now, Link& link);
   [[nodiscard]] crdt::ApplyRules rules_for(const Link& link, bool confirms);
   [[nodiscard]] crdt::Applied take(const Link& link, const crdt::Incoming& record, crdt::AdmittedHlc admitted,
                                    crdt::ApplyRules& rules, WallMs wall);
+
+  // -- resync.cpp ------------------------------------------------------------------------------------
+  void begin_resync(Now now, Link& link, Hlc behind);
+  void go_on_with_resync(Now now, Link& link);
+  [[nodiscard]] bool resyncs_with(const Link& link) const { return resync && resync->with == link.id; }
+  [[nodiscard]] bool ends_resync_with(const Link& link) const { return resyncs_with(link) && resync->ending; }
+  [[nodiscard]] bool awaits_resync_with(const Link& link) const;
+  void confirm_marked();
+  void forget_confirmed();
+  void suspend_resync(Now now);
+  void review_suspended_resync(Now now);
+  void begin_ending(Now now, CatchUp promised, const Close& close);
+  void drop_some_unconfirmed(Now now);
+  void abandon_resync();
 
   // -- fetcher.cpp -----------------------------------------------------------------------------------
   void fetch(Now now, std::span<const crdt::KeyHash> hashes);
@@ -192,6 +209,7 @@ struct Engine::State {
   void on_fetched(Now now, Link& link, const ReceivedFetched& fetched);
   [[nodiscard]] bool revive(Now now, const Link& link, const crdt::Incoming& record);
   void review_fetches(Now now);
+  void note_mute(const Fetching& what);
   void forget_asks(LinkId gone);
   void ask_next(Now now, crdt::KeyHash hash, Fetching& fetching);
   void send_asks();
@@ -273,10 +291,24 @@ struct Engine::State {
   bool ever_caught_up = false;
   bool ever_linked = false;
   bool leaving = false;
+  std::map<Origin, CatchUp>
+      cut_off;  // Catch-ups that lost their link, by sender: asked for again from their marks.
   struct Resync {
-    LinkId with{};
-    Hlc up_to;
-    Stamps pending;  // the other side's floors, in force at once for what others send
+    Origin peer = Origin::none;
+    LinkId with{};       // none: the link was lost
+    SteadyMs lost_at{};  // then
+    Hlc up_to;           // how far the peer confirms
+    Stamps pending;      // the other side's floors, in force at once for what others send
+    crdt::ConfirmingRanges confirmed;
+    crdt::Confirming confirming{};  // since the last mark
+    /// All has come: what nobody confirmed is dropped, some at a time, before anything is closed.
+    struct Ending {
+      std::uint32_t stream = 0;
+      Stamps closes, floors;
+      Hlc doubt;  // of these floors
+      crdt::SlotPlace at;
+    };
+    std::optional<Ending> ending;
   };
   std::optional<Resync> resync;
 };

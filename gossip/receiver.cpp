@@ -1,6 +1,7 @@
 // gossip/receiver.cpp – the inbound half of a link: merging what arrives, believing closes, asking to be
 // caught up, and resyncing where this node is behind a peer's floors. Serialised.
 #include <algorithm>
+#include <utility>
 
 #include "gossip/engine_state.hpp"
 
@@ -56,8 +57,35 @@ bool Engine::State::take_rows(Now now, Link& link, const Digest& digest) {
   if (link.told_digest) link.greeted.reset();
   link.peer_closed.learn(digest.closed);
   learn_stamps(link.peer_floors, digest.floors);
-  if (digest.begins != 0) link.promised = Link::Promise{digest.begins, link.peer_closed.sorted()};
+  if (digest.begins != 0) note_begin(link, digest);
   return true;
+}
+
+void Engine::State::note_begin(Link& link, const Digest& digest) {
+  if (!digest.goes_on) {
+    link.promised = CatchUp{.resync = resyncs_with(link),
+                            .relayed = relays(link),
+                            .closes = link.peer_closed.sorted(),
+                            .first_floors = link.peer_floors};
+    if (resyncs_with(link)) forget_confirmed();
+  } else if (link.asked_from && digest.asks == link.asks) {
+    // It closes what it was to close before: what came to the sender since, by other ways than this node is told of, it
+    // may have passed by already.
+    link.promised = link.asked_from;
+  } else {
+    link.promised = CatchUp{};  // from a mark that was given up: its end closes nothing
+  }
+  link.promised->stream = digest.begins;
+  learn_stamps(link.promised->floors, link.peer_floors);
+}
+
+/// The link of a catch-up is lost: what was taken of it need not come again.
+void Engine::State::keep_catch_up(Now now, Link& link) {
+  if (!link.promised || link.promised->mark.empty()) return;
+  link.promised->lost_at = now.steady;
+  cut_off.insert_or_assign(link.peer.origin, *std::exchange(link.promised, std::nullopt));
+  if (cut_off.size() <= crdt::limits::catch_ups_kept_max) return;
+  cut_off.erase(std::ranges::min_element(cut_off, {}, [](const auto& one) { return one.second.lost_at; }));
 }
 
 void Engine::State::on_digest(Now now, Link& link, const Digest& digest) {
@@ -67,7 +95,8 @@ void Engine::State::on_digest(Now now, Link& link, const Digest& digest) {
   if (!take_rows(now, link, digest)) return;
   if (link.report_asked_at && digest.ask != Ask::report) {
     link.report_asked_at.reset();
-    if (link.out == Link::Out::live && !danger(floors(), link.peer_closed).is_zero()) stop_stream(now, link);
+    const bool is_behind = !danger_beyond(link, knowledge.closed(self())).is_zero();
+    if (link.out == Link::Out::live && is_behind) stop_stream(now, link);
     Stamps closes = relayed_closes();
     if (link.out == Link::Out::live && hold_back_uncovered(link, closes))
       start_catch_up(now, link, {}, false);
@@ -80,15 +109,17 @@ void Engine::State::on_digest(Now now, Link& link, const Digest& digest) {
       consider_offer(now, link);
       break;
     case Ask::catch_up:
-      start_catch_up(now, link, {}, false);
+      ++link.asks_heard;
+      start_catch_up(now, link, {}, false, digest.mark);
       break;
     case Ask::resync:
-      start_catch_up(now, link, digest.resync_up_to, false);
+      ++link.asks_heard;
+      start_catch_up(now, link, digest.resync_up_to, false, digest.mark);
       break;
     case Ask::stopped:
+      if (digest.asks < link.asks) break;  // It was asked anew before it heard of that.
       link.in = Link::In::unasked;
-      link.promised.reset();
-      if (resync && resync->with == link.id) abandon_resync();
+      if (resyncs_with(link)) suspend_resync(now);
       break;
     case Ask::report:
       send_digest(now, link, Ask::nothing);
@@ -131,7 +162,8 @@ void Engine::State::on_refused(Now now, Link& link, const Refused& refused) {
 }
 
 crdt::ApplyRules Engine::State::rules_for(const Link& link, bool confirms) {
-  crdt::ApplyRules rules{.relay = relays(link), .confirms = confirms};
+  crdt::ApplyRules rules{.relay = relays(link),
+                         .confirms = confirms ? resync->confirming : crdt::Confirming{}};
   const Stamps& own = floors();
   rules.floors_revision = floors_cache_revision;
   if (!resync) {
@@ -149,7 +181,7 @@ crdt::Applied Engine::State::take(const Link& link, const crdt::Incoming& record
                                   crdt::ApplyRules& rules, WallMs wall) {
   crdt::Applied applied = store.apply(record, admitted, rules, wall);
   while (applied == crdt::Applied::outdated) {
-    const crdt::ApplyRules fresh = rules_for(link, rules.confirms);
+    const crdt::ApplyRules fresh = rules_for(link, false);
     rules.danger = fresh.danger;
     rules.floors_revision = fresh.floors_revision;
     applied = store.apply(record, admitted, rules, wall);
@@ -161,7 +193,7 @@ void Engine::State::on_records(Now now, Link& link, const ReceivedRecords& recei
   if (skips(link, received.stream)) return;
   link.in_stream = received.stream;
   link.asked_at = now.steady;
-  const bool confirms = received.resync && resync && resync->with == link.id;
+  const bool confirms = received.resync && resyncs_with(link);
   // The receiver rule: up to `danger` the sender may hold what this node saw overwritten and forgot.
   crdt::ApplyRules rules = rules_for(link, confirms);
   const crdt::Came in_bulk = received.resync ? crdt::Came::resynced : crdt::Came::caught_up;
@@ -211,39 +243,66 @@ void Engine::State::on_records(Now now, Link& link, const ReceivedRecords& recei
         return;
     }
   }
+  note_mark(link, received);
 }
 
-/// What this close closes: at the end of a catch-up, what was promised at its beginning.
-Stamps Engine::State::closes_of(Link& link, const Close& close) {
-  if (!close.complete || !link.promised) return close.closes;
-  auto promised = *std::exchange(link.promised, std::nullopt);
-  if (promised.stream != close.stream) return close.closes;
-  learn_stamps(promised.closes, close.closes);
-  return std::move(promised.closes);
+/// All of these records were taken.
+void Engine::State::note_mark(Link& link, const ReceivedRecords& received) {
+  const bool is_promised = link.promised && link.promised->stream == received.stream;
+  if (!is_promised || received.mark.empty() || link.promised->resync != received.resync) return;
+  link.promised->mark = received.mark;
+  if (received.resync && resyncs_with(link) && !resync->ending) confirm_marked();
 }
 
-bool Engine::State::take_closes(Now now, Link& link, const Close& close) {
-  const Stamps closes = closes_of(link, close);
-  for (const Stamps* stamps : {&closes, &close.floors}) {
-    for (const auto& [origin, stamp] : *stamps) {
-      if (store.clock().admit(stamp, now.wall)) continue;
-      refuse(now, link, close.stream, {stamp, origin});
-      return false;
-    }
-  }
-  if (close.resync) {
-    // Its closes are only true for a node that has dropped what the resync did not confirm.
-    if (!resync || resync->with != link.id) return false;
-    end_resync(now, link, close);
-  }
+/// Raises what this node has closed.
+void Engine::State::close_known(Now now, const Stamps& closes) {
   const Ms retention = store.options().retention() + timing::rows_linger;
   const WallMs horizon = store.clock().now(now.wall) - retention;
-  link.peer_closed.learn(closes);
   for (const auto& [origin, stamp] : closes) {
     if (origin != self() && stamp.ms() >= horizon) knowledge.close(origin, stamp, now.steady);
   }
+}
+
+void Engine::State::take_closes(Now now, Link& link, const Close& close) {
+  link.in_stream = close.stream;
+  if (!close.complete && close.stream != link.live_stream) return;
+  std::optional<CatchUp> promised;
+  if (close.complete && link.promised && link.promised->stream == close.stream) promised = link.promised;
+  Stamps closes = promised ? promised->closes : Stamps{};
+  learn_stamps(closes, close.closes);
+  for (const Stamps* stamps : {&std::as_const(closes), &close.floors}) {
+    for (const auto& [origin, stamp] : *stamps) {
+      if (store.clock().admit(stamp, now.wall)) continue;
+      return refuse(now, link, close.stream, {stamp, origin});
+    }
+  }
+  // Its closes are only true for a node that has dropped what the resync did not confirm.
+  if (close.resync && (!promised || !promised->resync || !resyncs_with(link))) return;
+  if (close.complete) {
+    link.promised.reset();
+    link.asked_from.reset();
+  }
+  link.peer_closed.learn(closes);
   link.own_close = std::max(link.own_close, crdt::find_stamp(closes, link.peer.origin));
-  return true;
+  link.live_stream = close.stream;
+  if (!close.complete) link.last_closes = close.closes;
+  if (close.resync) {
+    promised->closes = std::move(closes);
+    return begin_ending(now, std::move(*promised), close);
+  }
+  if (ends_resync_with(link)) return learn_stamps(resync->ending->closes, closes);  // once the rest is done
+  // What this node relays, it relays from here on; noted before it knows what the catch-up closes.
+  if (close.complete && relays(link)) begin_relaying(link);
+  close_known(now, closes);
+  if (close.complete) complete_catch_up(now, link);
+}
+
+void Engine::State::complete_catch_up(Now now, Link& link) {
+  const bool goes_on = link.peer_role != Role::none && relays(link) == link.asked_to_relay;
+  link.in = goes_on ? Link::In::live : Link::In::unasked;
+  link.asked_at = now.steady;
+  ever_caught_up = true;
+  asking_due = true;
 }
 
 void Engine::State::on_close(Now now, Link& link, const Close& close) {
@@ -256,23 +315,12 @@ void Engine::State::on_close(Now now, Link& link, const Close& close) {
     link.offset = offset_of(close.wall, now.wall, round_trip);  // however long: less would be a guess
     link.round_trip = std::min(round_trip, timing::round_trip_max);
   }
-  // What this node relays, it relays from here on; noted before it knows what the catch-up closes.
-  const bool counts = !skips(link, close.stream);
-  if (counts && close.complete && relays(link)) begin_relaying(link);
-  if (counts && take_closes(now, link, close)) {
-    link.in_stream = close.stream;
-    if (!close.complete) link.last_closes = close.closes;
-    if (close.complete) {
-      const bool goes_on = link.peer_role != Role::none && relays(link) == link.asked_to_relay;
-      link.in = goes_on ? Link::In::live : Link::In::unasked;
-      ever_caught_up = true;
-      asking_due = true;
-    }
-  }
+  if (!skips(link, close.stream)) take_closes(now, link, close);
   if (close.answer) send_close(now, link, Close{});
 }
 
 void Engine::State::consider_asking(Now now) {
+  review_suspended_resync(now);
   // A node that holds nothing yet asks one peer at a time, so that it is not sent everything by all.
   bool is_served = false;
   for (auto& [id, link] : links) {
@@ -287,8 +335,14 @@ void Engine::State::consider_asking(Now now) {
     if (behind.is_zero()) {
       link.behind_since.reset();
       if (link.peer_role == Role::none || link.in != Link::In::unasked) continue;
+      if (awaits_resync_with(link)) abandon_resync();  // others have told what was missed
       if (!ever_caught_up && is_served) continue;
       ask(now, link, Ask::catch_up);
+      is_served = true;
+      continue;
+    }
+    if (awaits_resync_with(link) && link.in == Link::In::unasked && !link.peer_silent) {
+      go_on_with_resync(now, link);
       is_served = true;
       continue;
     }
@@ -306,41 +360,20 @@ void Engine::State::consider_asking(Now now) {
 
 void Engine::State::ask(Now now, Link& link, Ask what, Hlc resync_up_to) {
   link.in = Link::In::asked;
+  ++link.asks;
   link.asked_at = now.steady;
   link.asked_to_relay = relays(link);
-  send_digest(now, link, what, resync_up_to);
-}
-
-void Engine::State::begin_resync(Now now, Link& link, Hlc behind) {
-  // With room above, since the other's floors may rise while it sends; but stubs that young are kept.
-  const WallMs kept = store.clock().now(now.wall) - store.options().stub_age_min;
-  const Hlc with_room = std::min(Hlc::at(behind.ms() + timing::resync_slack), Hlc::at(kept));
-  resync = Resync{.with = link.id, .up_to = std::max(behind, with_room), .pending = link.peer_floors};
-  for (const auto& [origin, floor] : link.peer_floors) {
-    if (store.clock().admit(floor, now.wall)) continue;
-    resync.reset();  // too far ahead: later
-    return;
-  }
-  store.set_pending_floor(resync->up_to);
-  store.begin_confirming();
-  log(now, Severity::info, Topic::resync, link, "resync with ", who(link),
-      ": writes may have been missed and forgotten there");
-  ask(now, link, Ask::resync, resync->up_to);
-}
-
-void Engine::State::end_resync(Now now, Link& link, const Close& close) {
-  store.drop_unconfirmed(resync->up_to);
-  store.adopt_floors(close.floors);
-  for (const auto& [origin, floor] : close.floors) {
-    learn_stamp(link.peer_floors, origin, floor);
-    if (origin != self()) knowledge.close(origin, floor, now.steady);
-  }
-  abandon_resync();
-}
-
-void Engine::State::abandon_resync() {
-  resync.reset();
-  store.set_pending_floor({});
+  if (auto kept = cut_off.extract(link.peer.origin); kept && !link.promised)
+    link.promised = std::move(kept.mapped());
+  // What is to be relayed has to come again, if it was not relayed when it came.
+  const bool goes_on = link.promised && link.promised->resync == (what == Ask::resync) &&
+                       (link.promised->relayed || !link.asked_to_relay);
+  if (!goes_on) link.promised.reset();
+  Digest digest = digest_without_rows(link, what);
+  digest.resync_up_to = resync_up_to;
+  if (goes_on) digest.mark = link.promised->mark;
+  link.asked_from = link.promised;
+  complete_digest(now, link, digest);
 }
 
 }  // namespace geolru::gossip

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "gossip/engine_state.hpp"
+#include "gossip/mark.hpp"
 
 namespace geolru::gossip {
 namespace limits = crdt::limits;
@@ -59,13 +60,16 @@ Digest Engine::State::digest_without_rows(const Link& link, Ask ask) const {
 /// A digest that is sent for what it says beside its rows, which the peer does not wait for.
 void Engine::State::send_note(Link& link, Ask ask) { send(link, digest_without_rows(link, ask)); }
 
-void Engine::State::send_digest(Now now, Link& link, Ask ask, Hlc resync_up_to, std::uint32_t begins) {
+void Engine::State::send_digest(Now now, Link& link, Ask ask) {
+  Digest digest = digest_without_rows(link, ask);
+  complete_digest(now, link, digest);
+}
+
+/// Adds the rows and sends it.
+void Engine::State::complete_digest(Now now, Link& link, Digest& digest) {
   // A floor of this node's own may be younger than its last close: told without one that covers it, it
   // would cast doubt on all that this node sends.
   close_own(now);
-  Digest digest = digest_without_rows(link, ask);
-  digest.resync_up_to = resync_up_to;
-  digest.begins = begins;
   tell_rows(link, digest);
   send(link, digest);
 }
@@ -107,31 +111,44 @@ void Engine::State::stop_stream(Now now, Link& link) {
   end_stream(link);
   ++link.out_stream;
   ++stats.streams_lost;
-  send_digest(now, link, Ask::stopped);
+  Digest digest = digest_without_rows(link, Ask::stopped);
+  digest.asks = link.asks_heard;
+  complete_digest(now, link, digest);
 }
 
-void Engine::State::start_catch_up(Now now, Link& link, Hlc resync_up_to, bool by_anti_entropy) {
+void Engine::State::start_catch_up(Now now, Link& link, Hlc resync_up_to, bool by_anti_entropy,
+                                   const Mark& mark) {
   if (silent) return stop_stream(now, link);
   end_stream(link);
   link.resume_at.reset();
-  link.relayed_from.clear();  // the walk covers what is here, and the ring what is relayed from now on
   ++link.out_stream;
   ++stats.catch_ups;
   if (!resync_up_to.is_zero()) ++stats.resyncs;
-  // In this order: what is closed was stored before the walk began, and every floor that rises after the
-  // walk began is told by its end.
-  send_digest(now, link, Ask::nothing, {}, link.out_stream);
-  link.walk_closes = knowledge.closed();
-  link.walk_resync_up_to = resync_up_to;
+  const crdt::Visited visited = read_mark(mark, self());
+  link.walk_goes_on = !visited.empty();
+  if (link.walk_goes_on) ++stats.catch_ups_resumed;
+  // The walk covers what is here, and the ring what is relayed from now on. Where the walk was before, more may have
+  // come since that was not relayed.
+  link.relayed_from.clear();
+  if (link.walk_goes_on) {
+    for (const auto& [origin, close] : relayed_closes())
+      learn_stamp(link.relayed_from, origin, knowledge.closed(origin));
+  }
+  const Hlc behind = danger(floors(), link.peer_closed);
+  link.walk_resync_up_to = resync_up_to.is_zero() ? Hlc{} : std::max(resync_up_to, behind);
   link.walk_by_anti_entropy = by_anti_entropy;
-  // A stub dropped before its origin closed over it: this node may lack older writes of that origin, and the
-  // peer is going to count them as closed with the floor. What they may have overwritten proves nothing.
-  const Hlc doubtful = resync_up_to.is_zero() ? Hlc{} : danger(store.floors(), link.walk_closes);
-  link.walk = store.begin_walk({link.peer_closed.sorted(), resync_up_to, doubtful});
+  link.walk_mark.clear();
+  link.walk_closes = knowledge.closed();
+  link.walk = store.begin_walk({link.peer_closed.sorted(), link.walk_resync_up_to}, visited);
   link.out = Link::Out::walking;
-  link.walk_floors = store.floors();
-  const Hlc behind = danger(link.walk_floors, link.peer_closed);
-  if (behind > resync_up_to) {
+  // After the walk began, which tells of every floor that rises under it; and before it visits anything, so that all
+  // that is closed was stored by then.
+  Digest digest = digest_without_rows(link, Ask::nothing);
+  digest.begins = link.out_stream;
+  digest.goes_on = link.walk_goes_on;
+  digest.asks = link.asks_heard;
+  complete_digest(now, link, digest);
+  if (resync_up_to.is_zero() && !danger(floors(), link.peer_closed).is_zero()) {
     ++stats.closes_withheld;
     stop_stream(now, link);
     return;
@@ -161,13 +178,17 @@ std::uint64_t Engine::State::values_in(std::span<const crdt::Outgoing> records) 
   return static_cast<std::uint64_t>(std::ranges::count_if(records, has_value));
 }
 
-void Engine::State::send_records(Link& link, std::vector<crdt::Outgoing>& records, bool resyncing) {
+void Engine::State::send_records(Link& link, std::vector<crdt::Outgoing>& records, bool resyncing,
+                                 Mark mark) {
   if (records.empty()) return;
   const std::uint64_t values = values_in(records);
   stats.records_out += records.size();
   stats.values_out += values;
   if (link.out == Link::Out::walking && link.walk_by_anti_entropy) stats.values_out_by_anti_entropy += values;
-  Message message{Records{.stream = link.out_stream, .resync = resyncing, .records = std::move(records)}};
+  Message message{Records{.stream = link.out_stream,
+                          .resync = resyncing,
+                          .records = std::move(records),
+                          .mark = std::move(mark)}};
   send(link, message);
   records = std::move(std::get<Records>(message).records);
   records.clear();
@@ -178,8 +199,15 @@ void Engine::State::pump_walk(Now now, Link& link) {
   std::vector<crdt::Outgoing> records;
   bool done = false;
   while (!done && link.unsent < limits::link_window_bytes) {
-    done = store.walk(link.walk, limits::records_frame_bytes_target, now.wall, records);
-    send_records(link, records, resyncing);
+    // A stub dropped before its origin closed over it: this node may lack older writes of that origin, and the
+    // peer is going to count them as closed with the floor. What they may have overwritten proves nothing.
+    const Hlc doubtful = resyncing ? danger(floors(), knowledge.closed()) : Hlc{};
+    done = store.walk(link.walk, limits::records_frame_bytes_target, now.wall, records, doubtful);
+    if (records.empty()) continue;
+    Mark mark = make_mark(self(), store.visited(link.walk));
+    if (mark == link.walk_mark) mark.clear();
+    if (!mark.empty()) link.walk_mark = mark;
+    send_records(link, records, resyncing, std::move(mark));
   }
   if (done) finish_walk(now, link);
 }
@@ -188,27 +216,26 @@ void Engine::State::finish_walk(Now now, Link& link) {
   const Stamps missed = store.end_walk(link.walk, link.cursor);
   link.out = link.role == Role::none ? Link::Out::idle : Link::Out::live;
   const bool resyncing = !link.walk_resync_up_to.is_zero();
-  // A stub dropped before the walk came to it: the peer must not be told that it holds what it stood for.
-  const Hlc lost = danger(missed, link.peer_closed);
-  if (lost > link.walk_resync_up_to) {
+  // A stub dropped before the walk came to it: the peer must not be told that it holds what it stood for, unless it
+  // drops in turn what that may have overwritten.
+  if (!resyncing && !danger(missed, link.peer_closed).is_zero()) {
     ++stats.closes_withheld;
     stop_stream(now, link);
     return;
   }
-  Close close{.complete = true, .resync = resyncing};
-  if (resyncing) {
-    close.floors = link.walk_floors;
-    for (const auto& [origin, floor] : missed) crdt::raise_stamp(close.floors, origin, floor);
-  }
+  note_tails(now, link);
+  link.walk_closes = Stamps{};  // its memory, too
+  send_close(now, link, Close{.complete = true, .resync = resyncing, .floors = missed});
+}
+
+void Engine::State::note_tails(Now now, Link& link) {
   link.tails_sent.clear();
+  if (link.walk_goes_on) return;  // What has come since where it was before is not sent yet.
   for (const auto& [origin, closed] : link.walk_closes) {
     if (!is_silent(now, origin)) continue;
     if (const auto tail = store.tail_fingerprint(origin, closed); tail.slots != 0)
       link.tails_sent[origin] = tail;
   }
-  link.walk_closes = Stamps{};  // its memory, too
-  link.walk_floors = Stamps{};
-  send_close(now, link, std::move(close));
 }
 
 bool Engine::State::begin_pass(Link& link) {
@@ -258,11 +285,16 @@ void Engine::State::pump_live(Now now, Link& link) {
   } while (link.out == Link::Out::live && begin_pass(link));
 }
 
-bool Engine::State::may_close(Now now, Link& link) {
-  if (danger(floors(), link.peer_closed).is_zero()) return true;
-  ++stats.closes_withheld;
-  ask_for_report(now, link);
-  return false;
+/// Up to where the peer may hold what was seen overwritten and forgotten here, once it is told that this node's own
+/// writes are closed up to `own`. These were all sent: had any been forgotten before, the stream would be lost. Of what is
+/// relayed, some may have been forgotten where it came from.
+Hlc Engine::State::danger_beyond(const Link& link, Hlc own) {
+  Hlc highest;
+  for (const auto& [origin, floor] : floors()) {
+    const Hlc sent = origin == self() ? own : Hlc{};
+    if (floor > sent && floor > link.peer_closed.find(origin)) highest = std::max(highest, floor);
+  }
+  return highest;
 }
 
 void Engine::State::ask_for_report(Now now, Link& link) {
@@ -273,8 +305,12 @@ void Engine::State::ask_for_report(Now now, Link& link) {
 }
 
 void Engine::State::send_round_close(Now now, Link& link, Stamps closes) {
-  if (!may_close(now, link)) return;
   if (hold_back_uncovered(link, closes)) ask_for_report(now, link);
+  if (!danger_beyond(link, crdt::find_stamp(closes, self())).is_zero()) {
+    ++stats.closes_withheld;
+    ask_for_report(now, link);
+    return;
+  }
   link.closed_at = now.steady;
   send_close(now, link, Close{.closes = std::move(closes), .answer = std::exchange(link.answer_due, false)});
 }
@@ -298,6 +334,8 @@ void Engine::State::consider_offer(Now now, Link& link) {
   if (silent || link.out == Link::Out::walking || link.unsent >= limits::link_window_bytes / 2 ||
       link.resume_at)
     return;
+  // It has to resync, and nothing less would help it.
+  if (!danger(floors(), link.peer_closed).is_zero()) return;
   for (const auto& [origin, closed] : knowledge.closed()) {
     const Hlc theirs = link.peer_closed.find(origin);
     const bool is_streamed = origin == self() && link.out == Link::Out::live;

@@ -87,6 +87,22 @@ void grow(Faults& f, Random& r) {
   f.operations_per_s = std::min(f.operations_per_s, 20u);
 }
 
+/// Links so slow, and so often lost, that a catch-up seldom comes to its end on the one that it began on.
+void struggle(Faults& f, Random& r) {
+  if (!r.chance(100)) return;
+  f.nodes = std::min(f.nodes, r.pick({2u, 3u}));
+  f.regions = std::min(f.regions, f.nodes);
+  f.shards = r.pick({4u, 8u});
+  f.keys = 60;
+  f.value_bytes_max = 20'000;
+  for (Capacity& capacity : f.capacities) capacity.entries = 1000;
+  f.capacity_bytes = std::size_t{4} << 20;
+  f.operations_per_s = std::min(f.operations_per_s, 10u);
+  f.bytes_per_s = 200'000;
+  f.resets = 40;
+  f.crashes = std::max(f.crashes, 3u);
+}
+
 }  // namespace
 
 Faults Faults::swarm(std::uint64_t seed) {
@@ -105,6 +121,7 @@ Faults Faults::swarm(std::uint64_t seed) {
   if (r.chance(150)) f.floods = 1 + static_cast<unsigned>(r.below(10));
   const bool is_audited = f.max_ttl >= Ms{60'000} && f.gossip_interval <= Ms{1'000};
   if (r.chance(200) && is_audited) f.slots_lost = r.pick({1u, 2u, 3u});
+  struggle(f, r);
   return f;
 }
 

@@ -21,6 +21,7 @@ constexpr std::size_t unfolds_to_at_most(std::size_t packed_bytes) { return pack
 /// Bits of a record's flags.
 inline constexpr std::uint8_t flag_deleted = 1;
 inline constexpr std::uint8_t flag_value = 2;
+inline constexpr std::uint8_t flag_held = 4;
 
 static_assert(crdt::limits::key_bytes_max <= 0xffff, "key sizes are 16 bits");
 static_assert(crdt::limits::value_bytes_max <= 0xffffffff, "value sizes are 32 bits");

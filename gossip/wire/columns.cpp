@@ -17,7 +17,8 @@ bool has_value(const crdt::Outgoing& record) { return record.block && !record.me
 
 std::uint8_t flags(const crdt::Outgoing& record) {
   if (record.meta.deleted) return flag_deleted;
-  return has_value(record) ? flag_value : 0;
+  if (has_value(record)) return flag_value;
+  return record.is_held ? flag_held : 0;
 }
 
 kj::byte* append(kj::byte* to, std::string_view bytes) {

@@ -60,6 +60,12 @@ Stamps stamps(capnp::Data::Reader from) {
   return *std::move(to);
 }
 
+Mark mark(capnp::Data::Reader from) {
+  require(from.size() <= limits::mark_bytes_max, "a mark too long");
+  const auto all = bytes(from);
+  return {all.begin(), all.end()};
+}
+
 Hello decode_one(schema::Hello::Reader from) {
   Hello to;
   to.version = from.getVersion();
@@ -115,6 +121,9 @@ Digest decode_one(schema::Digest::Reader from) {
   to.role = static_cast<Role>(from.getRole());
   to.silent = from.getSilent();
   to.begins = from.getBegins();
+  to.goes_on = from.getGoesOn();
+  to.asks = from.getAsks();
+  to.mark = mark(from.getMark());
   return to;
 }
 
@@ -214,8 +223,9 @@ std::size_t read_flags(schema::Records::Reader from, Incomings& to) {
   std::size_t values = 0;
   for (crdt::Incoming& record : to) {
     const std::uint8_t flag = flags.take();
-    require(flag == 0 || flag == flag_deleted || flag == flag_value, "unknown flags");
+    require(flag == 0 || flag == flag_deleted || flag == flag_value || flag == flag_held, "unknown flags");
     record.meta.deleted = flag == flag_deleted;
+    record.is_held = flag == flag_held;
     record.has_value = flag == flag_value;
     values += record.has_value;
   }
@@ -258,6 +268,7 @@ ReceivedRecords decode_one(schema::Records::Reader from, const DecodeRules& rule
   read_origins(from, to.records);
   read_times(from, stamps, rules, to.records);
   read_content(from, rules, to.records);
+  to.mark = mark(from.getMark());
   return to;
 }
 

@@ -1,4 +1,4 @@
-# gossip/wire/message.capnp – the wire format of geolru, protocol version 3.
+# gossip/wire/message.capnp – the wire format of geolru, protocol version 4.
 # One Message is the payload of one frame, in one segment: those with records in them as they are, all others packed
 # (Cap'n Proto's own packing) and filled up with zeros to whole words. Times are hybrid logical times
 # (48 bits of milliseconds since 1970 above a 16-bit counter) unless they say milliseconds. New fields go
@@ -103,6 +103,9 @@ struct Digest {
 
   closed @7 :Data;      # Stamps.
   floors @8 :Data;      # Stamps.
+  goesOn @9 :Bool;      # That catch-up begins where an earlier one got to, and closes what that one was to close.
+  mark @10 :Data;       # The receiver's own, from its last records that were all taken: catch up from there.
+  asks @11 :UInt32;     # With `stopped` or `begins`: how many catchUp and resync the sender has had on this link by then.
 }
 
 struct Records {
@@ -114,7 +117,8 @@ struct Records {
   stamps @2 :List(UInt64);
 
   flags @3 :List(UInt8);
-  # Constant. 1: deleted; 2: has a value. Never both; neither is a stub.
+  # Constant. At most one of these: 1: deleted; 2: has a value; 4: a stub of a value that the sender holds, and the
+  # receiver may hold. None: a stub.
 
   ttlsMs @4 :List(UInt32);
   # Constant. A record lives from its as-of on.
@@ -143,12 +147,15 @@ struct Records {
 
   bytes @12 :Data;
   # Key, value, key, value, … of the records with a value.
+
+  mark @13 :Data;
+  # How far the walk has got with these and all before them, in the sender's own terms; at most 520 bytes.
 }
 
 struct Close {
   stream @0 :UInt32;
   complete @1 :Bool;    # Ends the catch-up.
-  resync @2 :Bool;      # Ends a resync.
+  resync @2 :Bool;      # Ends a resync: the floors are those that rose over what it should have sent.
   answer @3 :Bool;      # The sender wants acknowledgements at once.
   closes @4 :Data;      # Stamps; of a catch-up beside those promised at its beginning.
   floors @5 :Data;      # Stamps.

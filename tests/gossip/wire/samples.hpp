@@ -83,6 +83,15 @@ inline Records mixed_records() {
   return records;
 }
 
+/// Of a resync: stubs of values that the sender holds, and how far its walk has got.
+inline Records confirming_records() {
+  Records records{.stream = 5, .resync = true};
+  records.records = {stub({hlc(3), origin(20)}, 0xdeed), stub({hlc(4), origin(20)}, 0xfeed)};
+  records.records.front().is_held = true;
+  records.mark = Mark(crdt::limits::mark_bytes_max, std::byte{7});
+  return records;
+}
+
 inline std::vector<Message> all() {
   const auto member = [](std::uint64_t n, bool left, std::string at) {
     return Member{origin(n),    hlc(n), std::chrono::minutes{5}, left, "eu", "node " + std::to_string(n),
@@ -101,13 +110,17 @@ inline std::vector<Message> all() {
                  0xabcdef,
                  Role::ingress,
                  true,
-                 77},
+                 77,
+                 true,
+                 {std::byte{1}, std::byte{0}, std::byte{255}},
+                 3},
           Digest{.known = {Hlc{1}, Hlc{~std::uint64_t{0}}}},
           Digest{},
           Digest{.ask = Ask::report},
           plain_records(5),
           plain_records(1),
           mixed_records(),
+          confirming_records(),
           Records{},
           Close{.stream = 8,
                 .complete = true,
@@ -145,7 +158,7 @@ inline std::vector<crdt::Outgoing> resend(const std::vector<crdt::Incoming>& rec
   for (const crdt::Incoming& record : received) {
     crdt::BlockRef block;
     if (record.has_value) block = crdt::BlockRef{crdt::Block::make(record.key, record.value)};
-    records.push_back({record.meta, std::move(block)});
+    records.push_back({record.meta, std::move(block), record.is_held});
   }
   return records;
 }
@@ -155,8 +168,10 @@ inline Message resend(const Received& received) {
   return std::visit(
       [](const auto& message) -> Message {
         if constexpr (std::is_same_v<std::decay_t<decltype(message)>, ReceivedRecords>) {
-          return Records{
-              .stream = message.stream, .resync = message.resync, .records = resend(message.records)};
+          return Records{.stream = message.stream,
+                         .resync = message.resync,
+                         .records = resend(message.records),
+                         .mark = message.mark};
         } else if constexpr (std::is_same_v<std::decay_t<decltype(message)>, ReceivedFetched>) {
           return Fetched{
               .missing = message.missing, .records = resend(message.records), .whole = message.whole};
@@ -204,7 +219,8 @@ class Text {
   }
   void add(const Digest& m) {
     line("digest", static_cast<int>(m.ask), m.resync_up_to.raw, m.members_hash, static_cast<int>(m.role),
-         m.silent, m.begins);
+         m.silent, m.begins, m.goes_on, m.asks);
+    add(m.mark);
     for (const Hlc known : m.known) line(known.raw);
     for (const Stamps* stamps : {&m.closed, &m.floors}) {
       for (const auto& [origin, stamp] : *stamps) line(n(origin), stamp.raw);
@@ -213,12 +229,17 @@ class Text {
   }
   void add(const Records& m) {
     line("records", m.stream, m.resync);
+    add(m.mark);
     add(m.records);
   }
+  void add(const Mark& mark) {
+    for (const std::byte byte : mark) out_ << static_cast<int>(byte) << ' ';
+    line("mark");
+  }
   void add(const std::vector<crdt::Outgoing>& records) {
-    for (const auto& [meta, block] : records) {
+    for (const auto& [meta, block, is_held] : records) {
       line(static_cast<std::uint64_t>(meta.hash), meta.stamp.hlc.raw, n(meta.stamp.origin), meta.as_of.raw,
-           meta.ttl_ms, meta.deleted);
+           meta.ttl_ms, meta.deleted, is_held);
       if (block) line(block->key().size(), block->value().size(), block->key(), '|', block->value());
     }
   }
