@@ -27,6 +27,8 @@ inline constexpr std::size_t origins_dropped_at_once = 8 * 1024;
 /// Slots looked at in one hold of a shard's lock by walks and audits; and by sweeps, which have most to do with each.
 inline constexpr std::size_t slots_per_hold_max = 128;
 inline constexpr std::size_t swept_per_hold_max = 16;
+/// And in one turn of the loop by what walks through a whole store at once.
+inline constexpr std::size_t slots_per_turn_max = 8 * 1024;
 /// Events a shard's change ring holds; a link further behind catches up from its digest instead.
 inline constexpr std::size_t ring_events_min = 64;
 inline constexpr std::size_t ring_events_max = 1 << 16;
@@ -44,6 +46,8 @@ inline constexpr std::size_t records_per_frame_max = 4096;
 /// A frame of records is closed once it holds this much; one value may exceed it.
 inline constexpr std::size_t records_frame_bytes_target = 64 * 1024;
 inline constexpr std::size_t digest_rows_max = 65'536;
+/// A mark names a life and a place in each shard.
+inline constexpr std::size_t mark_bytes_max = (1 + shards_max) * sizeof(std::uint64_t);
 inline constexpr std::size_t members_max = 4096;
 inline constexpr std::size_t name_bytes_max = 255;
 inline constexpr std::size_t address_bytes_max = 300;
@@ -61,6 +65,11 @@ inline constexpr std::size_t transfers_share = 8;
 inline constexpr std::size_t transfers_waiting_max = 4096;
 /// Large values whose content was hashed for peers, and need not be again.
 inline constexpr std::size_t content_hashes_max = 16;
+
+/// Catch-ups that were cut off and may go on, for each peer one. The oldest goes first.
+inline constexpr std::size_t catch_ups_kept_max = 64;
+/// How often a resync may go on before it has to begin anew.
+inline constexpr std::size_t resync_parts_max = 256;
 
 // Fetches.
 /// Values that a node fetches at the same time.

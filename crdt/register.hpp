@@ -33,6 +33,9 @@ struct Meta {
   [[nodiscard]] WallMs expires() const { return as_of.ms() + Ms{ttl_ms}; }
 };
 
+/// A part of a resync, counted over the life of a store: what is confirmed in it may be in doubt again later.
+enum class Confirming : std::uint32_t {};
+
 /// A register on its way in: bytes are views that the caller keeps alive. No value: a stub or a deletion.
 struct Incoming {
   Meta meta;
@@ -40,13 +43,15 @@ struct Incoming {
   std::string_view key;
   std::string_view value;
   std::uint32_t large_bytes =
-      0;  ///< Of a value that its sender holds and that travels apart; 0: there is none.
+      0;                 ///< Of a value that its sender holds and that travels apart; 0: there is none.
+  bool is_held = false;  ///< A stub of a value that the sender holds.
 };
 
 /// A register on its way out. An empty block: a stub or a deletion.
 struct Outgoing {
   Meta meta;
   BlockRef block;
+  bool is_held = false;  ///< A stub of a value that is held here: the receiver may hold it, too.
 };
 
 /// Whether a value travels apart from its register, in pieces.

@@ -122,7 +122,7 @@ void Shard::fill(SlotId id, const StubRecord& stub) {
   slot.as_of = stub.as_of;
   slot.ttl_ms = stub.ttl_ms;
   slot.deleted = stub.deleted;
-  slot.confirmed = false;
+  if (id < confirmed_.size()) confirmed_[id] = {};
   slot.came = stub.came;
   slot.came_after = stub.came_after;
   slot.lack = stub.lack;

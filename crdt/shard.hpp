@@ -128,6 +128,16 @@ class Shard {
   /// Takes a live slot's value away.
   void make_stub(SlotId id, Lack lack);
 
+  /// When a resync last confirmed the version that a slot holds; 0: never.
+  [[nodiscard]] Confirming confirmed(SlotId id) const {
+    return id < confirmed_.size() ? confirmed_[id] : Confirming{};
+  }
+  void confirm(SlotId id, Confirming part) {
+    if (confirmed_.size() <= id) confirmed_.resize(slots_.end());
+    confirmed_[id] = part;
+  }
+  void forget_confirmed() { confirmed_ = {}; }
+
   /// Queues the change of a key for the links. `found` is its slot; no_slot: it is packed.
   void note_change(KeyHash hash, SlotId found, bool own) {
     found == no_slot ? ring_.push(hash, own) : ring_.push(slots_[found], found, own);
@@ -237,9 +247,12 @@ class Shard {
   Drained drain(std::uint64_t begin, std::uint64_t& next, std::uint64_t end, bool own_only,
                 std::size_t& bytes, WallMs now, std::vector<Outgoing>& out);
 
-  void begin_walk(WalkId id, std::shared_ptr<const WalkFilter> filter);
+  /// `visited` is the ring's head at which another walk entered this shard that it has been through; 0: there is none.
+  void begin_walk(WalkId id, std::shared_ptr<const WalkFilter> filter, std::uint64_t visited);
   /// True when this shard has been walked through.
-  bool walk(WalkId id, std::size_t& bytes, WallMs now, std::vector<Outgoing>& out);
+  bool walk(WalkId id, std::size_t& bytes, WallMs now, Hlc doubtful, std::vector<Outgoing>& out);
+  /// The ring's head at the beginning of its visit, if it is over, else 0.
+  [[nodiscard]] std::uint64_t visited(WalkId id);
   /// Adds to `missed` the floors that rose over what the walk had not visited. Returns the ring's head at
   /// the beginning of its visit.
   std::uint64_t end_walk(WalkId id, Stamps& missed);
@@ -317,8 +330,9 @@ class Shard {
   void skip_in_walks(SlotId id);
   [[nodiscard]] StubKey first_packed(const Walk& walk) const;
   [[nodiscard]] Outgoing outgoing(const StubRecord& stub, WallMs) const { return {meta_of(stub), {}}; }
+  static void append(Outgoing&& record, std::size_t& bytes, std::vector<Outgoing>& out);
   void emit(const auto& held, WallMs now, std::size_t& bytes, std::vector<Outgoing>& out) const;
-  void emit_walked(const Walk& walk, const auto& held, WallMs now, std::size_t& bytes,
+  void emit_walked(const Walk& walk, const auto& held, WallMs now, Hlc doubtful, std::size_t& bytes,
                    std::vector<Outgoing>& out) const;
   bool emit_by_key(const ChangeRing::Event& event, WallMs now, std::size_t& bytes,
                    std::vector<Outgoing>& out) const;
@@ -330,6 +344,8 @@ class Shard {
   Index index_;
 
   SlotArray slots_;
+  std::vector<Confirming>
+      confirmed_;       // By slot, while a resync is under way; shorter: the others never were.
   UseOrder order_;      // Invariant: knows exactly the live slots,
   ExpiryWheel wheel_;   // and so does this one;
   StubHeap stubs_;      // this one holds the others, but for the clear register.

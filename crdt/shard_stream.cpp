@@ -1,5 +1,6 @@
 // crdt/shard_stream.cpp – how links read a shard: by its change ring when live, by a walk when catching up.
 #include <algorithm>
+#include <utility>
 
 #include "crdt/shard.hpp"
 
@@ -11,18 +12,26 @@ constexpr std::size_t record_overhead_bytes = 32;
 
 }  // namespace
 
-void Shard::emit(const auto& held, WallMs now, std::size_t& bytes, std::vector<Outgoing>& out) const {
-  out.push_back(outgoing(held, now));
-  const BlockRef& block = out.back().block;
+void Shard::append(Outgoing&& record, std::size_t& bytes, std::vector<Outgoing>& out) {
+  const BlockRef& block = record.block;
   const std::size_t size = record_overhead_bytes + (block && !is_large(*block) ? block->content().size() : 0);
   bytes -= std::min(bytes, size);
+  out.push_back(std::move(record));
 }
 
-void Shard::emit_walked(const Walk& walk, const auto& held, WallMs now, std::size_t& bytes,
+void Shard::emit(const auto& held, WallMs now, std::size_t& bytes, std::vector<Outgoing>& out) const {
+  append(outgoing(held, now), bytes, out);
+}
+
+void Shard::emit_walked(const Walk& walk, const auto& held, WallMs now, Hlc doubtful, std::size_t& bytes,
                         std::vector<Outgoing>& out) const {
-  emit(held, now, bytes, out);
-  // Not `= {}`: in a template clang 14 forgets to destroy what that makes.
-  if (held.as_of <= walk.filter->doubtful_up_to) out.back().block = BlockRef{};
+  Outgoing record = outgoing(held, now);
+  const Origin origin = record.meta.stamp.origin;
+  const bool is_doubtful = held.as_of <= doubtful;
+  const bool is_closed = held.stamp <= find_stamp(walk.filter->closed, origin);
+  record.is_held = record.block && is_closed && !is_doubtful;
+  if (is_closed || is_doubtful) record.block = BlockRef{};
+  append(std::move(record), bytes, out);
 }
 
 /// False if nothing is held of the key any more: its stub was dropped, or forgotten.
@@ -56,8 +65,17 @@ Drained Shard::drain(std::uint64_t begin, std::uint64_t& next, std::uint64_t end
   return Drained::done;
 }
 
-void Shard::begin_walk(WalkId id, std::shared_ptr<const WalkFilter> filter) {
+void Shard::begin_walk(WalkId id, std::shared_ptr<const WalkFilter> filter, std::uint64_t visited) {
   walks_.push_back({.id = id, .filter = std::move(filter), .ring_head = ring_.head()});
+  // A later head than there ever was is nobody's mark.
+  if (visited == 0 || visited > ring_.head()) return;
+  walks_.back().phase = Walk::Phase::done;
+  walks_.back().ring_head = visited;
+}
+
+std::uint64_t Shard::visited(WalkId id) {
+  const Walk& walk = find_walk(id);
+  return walk.phase == Walk::Phase::done ? walk.ring_head : 0;
 }
 
 Shard::Walk& Shard::find_walk(WalkId id) { return *std::ranges::find(walks_, id, &Walk::id); }
@@ -71,7 +89,7 @@ void Shard::enter_log(Walk& walk) {
   }
 }
 
-bool Shard::walk(WalkId id, std::size_t& bytes, WallMs now, std::vector<Outgoing>& out) {
+bool Shard::walk(WalkId id, std::size_t& bytes, WallMs now, Hlc doubtful, std::vector<Outgoing>& out) {
   Walk& walk = find_walk(id);
   if (walk.phase == Walk::Phase::done) return true;
   if (walk.phase == Walk::Phase::waiting) {
@@ -84,7 +102,7 @@ bool Shard::walk(WalkId id, std::size_t& bytes, WallMs now, std::vector<Outgoing
   while (walk.log < logs_.size()) {
     if (bytes == 0 || held-- == 0) return false;
     const Slot& slot = slots_[walk.next];
-    if (walk.wants(slot, logs_[walk.log].origin())) emit_walked(walk, slot, now, bytes, out);
+    if (walk.wants(slot, logs_[walk.log].origin())) emit_walked(walk, slot, now, doubtful, bytes, out);
     walk.next = slot.log_newer;
     if (walk.next == no_slot) {
       ++walk.log;
@@ -98,7 +116,7 @@ bool Shard::walk(WalkId id, std::size_t& bytes, WallMs now, std::vector<Outgoing
     at_end = bytes != 0 && held != 0;
     if (!at_end) return false;
     --held;
-    if (walk.wants(stub, logs_[stub.log].origin())) emit_walked(walk, stub, now, bytes, out);
+    if (walk.wants(stub, logs_[stub.log].origin())) emit_walked(walk, stub, now, doubtful, bytes, out);
     return true;
   });
   if (!at_end) return false;
@@ -107,9 +125,9 @@ bool Shard::walk(WalkId id, std::size_t& bytes, WallMs now, std::vector<Outgoing
     if (bytes == 0 || held-- == 0) return false;
     const KeyHash moved = walk.moved.back();
     if (const SlotId slot = find(moved); slot != no_slot) {
-      emit_walked(walk, slots_[slot], now, bytes, out);
+      emit_walked(walk, slots_[slot], now, doubtful, bytes, out);
     } else if (const auto stub = packed_.find(moved)) {
-      emit_walked(walk, *stub, now, bytes, out);
+      emit_walked(walk, *stub, now, doubtful, bytes, out);
     }
   }
   walk.phase = Walk::Phase::done;

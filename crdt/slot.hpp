@@ -21,7 +21,6 @@ struct alignas(64) Slot {
   std::uint32_t ttl_ms = 0;
   std::uint16_t log = 0;  ///< Index of its origin's log in the shard.
   bool deleted : 1 = false;
-  bool confirmed : 1 = false;  ///< By the resync under way.
   Came came : 3 = Came::written;
   Lack lack : 3 = Lack::never_came;  ///< Stub: why it is one.
   CoarseMs came_after;               ///< From the write until it, or its value, came.

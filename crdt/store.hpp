@@ -88,7 +88,8 @@ struct ApplyRules {
   Hlc danger;  ///< A value as of this or before is stored as a stub (receiver rule).
   std::optional<std::uint64_t> floors_revision;  ///< Of the floors that `danger` was worked out from.
   bool relay = false;                            ///< Queue its key onward, even if nothing changed.
-  bool confirms = false;       ///< It is part of a resync: an equal live version here counts as confirmed.
+  Confirming
+      confirms{};  ///< Part of a resync: an equal live version here counts as confirmed in it. 0: of none.
   Came came = Came::streamed;  ///< For people who ask.
 };
 
@@ -99,11 +100,22 @@ enum class Revival : std::uint8_t {
 };
 
 /// Which slots a walk visits: those above the peer's closed stamp of their origin and, in a resync, all
-/// as of `resync_up_to` or before. Values as of `doubtful_up_to` or before travel as stubs.
+/// as of `resync_up_to` or before. Of these the peer holds what it has closed, or newer ones: they travel without values.
 struct WalkFilter {
   Stamps closed;
   Hlc resync_up_to;
-  Hlc doubtful_up_to;
+};
+
+/// Of each shard that a walk has been through, its ring's head when the walk entered it; 0 for the others.
+using Visited = std::vector<std::uint64_t>;
+
+/// What a resync has confirmed: parts of it from the first to the last, ascending.
+using ConfirmingRanges = std::vector<std::pair<Confirming, Confirming>>;
+
+/// Where a pass over all slots has come to.
+struct SlotPlace {
+  std::size_t shard = 0;
+  std::uint32_t slot = 0;
 };
 
 enum class WalkId : std::uint32_t {};
@@ -207,9 +219,14 @@ class Store {
 
   /// Starts a walk over all logs in stamp order, shard by shard. Floors rise under it unnoticed only for
   /// what it has visited: `end_walk` tells the rest.
-  [[nodiscard]] WalkId begin_walk(WalkFilter filter);
-  /// Appends the next slots, until about `bytes` are gathered. True when the walk is complete.
-  bool walk(WalkId id, std::size_t bytes, WallMs wall, std::vector<Outgoing>& out);
+  /// It leaves out the shards that another walk has `visited`: there it ends where that one entered.
+  [[nodiscard]] WalkId begin_walk(WalkFilter filter, const Visited& visited = {});
+  /// Appends the next slots, until about `bytes` are gathered. Values as of `doubtful` or before are left out. True when
+  /// the walk is complete.
+  bool walk(WalkId id, std::size_t bytes, WallMs wall, std::vector<Outgoing>& out, Hlc doubtful = {});
+  /// The shards that it has been through, so that another walk may go on from there. Numbers that `begin_walk` does not
+  /// know are ignored.
+  [[nodiscard]] Visited visited(WalkId id);
   /// Ends a walk, complete or not. Sets `cursor` to the changes since each shard's visit. Returns the
   /// floors that rose over slots which the walk should have visited and had not.
   Stamps end_walk(WalkId id, RingCursor& cursor);
@@ -241,10 +258,16 @@ class Store {
   /// While a resync is pending, loads as of this or before are not stored either. Zero: none.
   void set_pending_floor(Hlc pending) { pending_floor_.store(pending.raw, std::memory_order_release); }
 
-  /// Forgets which slots were confirmed; then a resync's registers confirm theirs.
-  void begin_confirming();
-  /// Turns every live slot as of `up_to` or before that was not confirmed into a stub.
-  void drop_unconfirmed(Hlc up_to);
+  /// A part of a resync that nothing was confirmed in yet.
+  [[nodiscard]] Confirming begin_confirming() {
+    return Confirming{confirming_.fetch_add(1, std::memory_order_relaxed) + 1};
+  }
+  /// Turns live slots as of `up_to` or before that were not confirmed in any of these parts into stubs, looking at up to
+  /// `slots` slots from `at` on. True when it has been through.
+  [[nodiscard]] bool drop_unconfirmed(Hlc up_to, const ConfirmingRanges& confirmed, SlotPlace& at,
+                                      std::size_t slots);
+  /// No resync is under way any more: what was confirmed is forgotten.
+  void end_confirming();
 
   /// Gives this node a new life: later writes carry `self`.
   void begin_life(Origin self);
@@ -349,6 +372,7 @@ class Store {
   alignas(64) std::atomic<std::uint64_t> floor_max_{0};
   std::atomic<std::uint64_t> pending_floor_{0};
   std::atomic<std::uint64_t> floors_revision_{0};
+  std::atomic<std::uint32_t> confirming_{0};
 
   std::mutex upkeep_mutex_;  // guards what follows
   Stamps adopted_floors_;

@@ -84,10 +84,10 @@ Applied Store::apply(const Incoming& in, AdmittedHlc admitted, const ApplyRules&
       if (no_room == Lack::turned_away) ++shard->turned_away;
       if (no_room == Lack::too_large) too_large_.fetch_add(1, std::memory_order_relaxed);
     }
-    const bool is_held_there = in.has_value || in.large_bytes != 0;
-    if (rules.confirms && is_held_there && held != no_slot) {
-      Slot& slot = shard->slot(held);
-      if (slot.is_live() && shard->version_of(slot) == meta.version()) slot.confirmed = true;
+    const bool is_held_there = in.has_value || in.is_held || in.large_bytes != 0;
+    if (rules.confirms != Confirming{} && is_held_there && held != no_slot) {
+      const Slot& slot = shard->slot(held);
+      if (slot.is_live() && shard->version_of(slot) == meta.version()) shard->confirm(held, rules.confirms);
     }
     if (rules.relay) {
       shard->note_change(meta.hash, held, false);
@@ -163,23 +163,32 @@ Applied Store::revive(const Incoming& in, const ApplyRules& rules, WallMs wall, 
   return no_room ? Applied::unchanged : Applied::stored;
 }
 
-WalkId Store::begin_walk(WalkFilter filter) {
+WalkId Store::begin_walk(WalkFilter filter, const Visited& visited) {
   const auto shared = std::make_shared<const WalkFilter>(std::move(filter));
   const std::lock_guard upkeep{upkeep_mutex_};
   const WalkId id{next_walk_++};
-  for (const auto& shard : shards_) {
-    const std::lock_guard lock{shard->mutex};
-    shard->begin_walk(id, shared);
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    const std::lock_guard lock{shards_[i]->mutex};
+    shards_[i]->begin_walk(id, shared, i < visited.size() ? visited[i] : 0);
   }
   return id;
 }
 
-bool Store::walk(WalkId id, std::size_t bytes, WallMs wall, std::vector<Outgoing>& out) {
+Visited Store::visited(WalkId id) {
+  Visited visited;
+  for (const auto& shard : shards_) {
+    const std::lock_guard lock{shard->mutex};
+    visited.push_back(shard->visited(id));
+  }
+  return visited;
+}
+
+bool Store::walk(WalkId id, std::size_t bytes, WallMs wall, std::vector<Outgoing>& out, Hlc doubtful) {
   const WallMs now = clock_.now(wall);
   for (const auto& shard : shards_) {
     for (bool done = false; !done;) {
       const std::lock_guard lock{shard->mutex};
-      done = shard->walk(id, bytes, now, out);
+      done = shard->walk(id, bytes, now, doubtful, out);
       if (!done && bytes == 0) return false;
     }
   }
@@ -260,22 +269,35 @@ bool Store::make_room_for_origins(const WorthOf& worth_of) {
   return has_dropped;
 }
 
-void Store::begin_confirming() {
+void Store::end_confirming() {
   for (const auto& shard : shards_) {
     const std::lock_guard lock{shard->mutex};
-    for (SlotId id = 0; id < shard->slots_end(); ++id) shard->slot(id).confirmed = false;
+    shard->forget_confirmed();
   }
 }
 
-void Store::drop_unconfirmed(Hlc up_to) {
-  for (std::size_t i = 0; i < shards_.size(); ++i) {
-    const Hold shard{*this, i};
-    for (SlotId id = 0; id < shard->slots_end(); ++id) {
-      const Slot& slot = shard->slot(id);
-      if (slot.is_live() && slot.as_of <= up_to && !slot.confirmed) shard->make_stub(id, Lack::doubtful);
+bool Store::drop_unconfirmed(Hlc up_to, const ConfirmingRanges& confirmed, SlotPlace& at, std::size_t slots) {
+  const auto contains = [&](Confirming part) {
+    const auto after = std::ranges::upper_bound(confirmed, part, {}, &ConfirmingRanges::value_type::first);
+    return after != confirmed.begin() && part <= std::prev(after)->second;
+  };
+  for (; at.shard < shards_.size(); at = {.shard = at.shard + 1}) {
+    for (bool is_through = false; !is_through;) {
+      if (slots == 0) return false;
+      const Hold shard{*this, at.shard};
+      std::size_t held = std::min(slots, limits::slots_per_hold_max);
+      slots -= held;
+      for (; held != 0 && at.slot < shard->slots_end(); ++at.slot, --held) {
+        const Slot& slot = shard->slot(at.slot);
+        if (slot.is_live() && slot.as_of <= up_to && !contains(shard->confirmed(at.slot)))
+          shard->make_stub(at.slot, Lack::doubtful);
+      }
+      is_through = at.slot >= shard->slots_end();
+      // As many as there may be new ones.
+      note_floor(shard->trim_stubs(clock_.last().ms(), limits::slots_per_hold_max));
     }
-    note_floor(shard->trim_stubs(clock_.last().ms(), shard->stubs()));  // as many as there may be new ones
   }
+  return true;
 }
 
 void Store::begin_life(Origin self) {

@@ -157,7 +157,7 @@ bool Engine::State::lacks(Now now, const crdt::Meta& meta) {
 /// What this node had no reason to lack.
 void Engine::State::mend(Now now, Link& link, const std::vector<crdt::Incoming>& records) {
   link.mends_until = {};
-  crdt::ApplyRules rules = rules_for(link, false);
+  crdt::ApplyRules rules = rules_for(link);
   rules.relay = false;  // others hold it, or find out by themselves
   rules.came = crdt::Came::caught_up;
   for (const crdt::Incoming& record : records) {

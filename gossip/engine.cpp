@@ -145,6 +145,7 @@ bool Engine::has_output() const { return !state_->outputs.empty(); }
 SteadyMs Engine::deadline() const {
   const State& s = *state_;
   const SteadyMs next = s.leaving ? s.next_gossip : std::min(s.dialer.deadline(), s.next_gossip);
+  if (s.resync && s.resync->ending) return SteadyMs{};
   return std::min(
       {s.links.empty() ? next : std::min(next, s.next_round), s.fetches_due, s.held_due, s.log_book.due()});
 }
@@ -202,6 +203,7 @@ void Engine::State::wake(Now now) {
   if (now.steady >= next_gossip) gossip(now);
   if (now.steady >= fetches_due) review_fetches(now);
   if (now.steady >= log_book.due()) review_log(now, false);
+  if (resync && resync->ending) drop_some_unconfirmed(now);
   pump_all(now);
   if (leaving) finish_leaving(now);
 }
@@ -306,7 +308,8 @@ void Engine::State::forget_link(Now now, LinkId id, bool refused) {
   forget_source(*link);
   unsent -= link->unsent;
   doubts.erase(id);
-  if (resync && resync->with == id) abandon_resync();
+  if (resyncs_with(*link)) suspend_resync(now);
+  keep_catch_up(now, *link);
   dialer.ended(now.steady, id, refused);
   ingresses.failed(link->is_established() ? link->peer.origin : link->expected, now.steady);
   std::erase_if(established, [&](const auto& entry) { return entry.second == link; });
@@ -330,6 +333,8 @@ void Engine::State::begin_life(Now now, const std::string& why, Keep keep) {
     if (membership.merge(last, store.clock().now(now.wall))) announce(last);
   }
   for (const LinkId id : link_ids()) hang_up(now, id, "it begins a new life");
+  cut_off.clear();
+  abandon_resync();
   Origin fresh = Origin::none;
   while (fresh == Origin::none) fresh = Origin{random.next()};
   if (keep == Keep::everything) {

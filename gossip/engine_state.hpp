@@ -44,7 +44,7 @@ inline constexpr Ms hedge_after_min{
 inline constexpr Ms hedge_after_max{200};      // within these
 inline constexpr Ms clock_right_for{2'000};    // before a node whose clock was wrong begins anew
 inline constexpr Ms round_trip_max{60'000};    // longer ones are alike to who ranks peers
-inline constexpr Ms resync_slack{5'000};       // room for the other's floors to rise during a resync
+inline constexpr Ms resync_kept{10'000};       // for its peer to be linked again, before another is asked
 inline constexpr Ms member_lifetime{300'000};  // of its register: then one that left or died is forgotten
 inline constexpr Ms member_rewrite{100'000};
 inline constexpr Ms reclaim_wait{
@@ -192,17 +192,20 @@ struct Engine::State {
   // -- sender.cpp ------------------------------------------------------------------------------------
   void begin_round(Now now, bool answer);
   void acknowledge(Now now, Link& link);
-  void send_digest(Now now, Link& link, Ask ask, Hlc resync_up_to = {}, std::uint32_t begins = 0);
+  void send_digest(Now now, Link& link, Ask ask);
+  void complete_digest(Now now, Link& link, Digest& digest);
   void send_note(Link& link, Ask ask);
   [[nodiscard]] Digest digest_without_rows(const Link& link, Ask ask) const;
-  void start_catch_up(Now now, Link& link, Hlc resync_up_to, bool by_anti_entropy);
+  void start_catch_up(Now now, Link& link, Hlc resync_up_to, bool by_anti_entropy, const Mark& mark = {});
   void end_stream(Link& link);
   void stop_stream(Now now, Link& link);
+  void send_stopped(Now now, Link& link);
   void abandon_walk(Link& link);
   void pump(Now now, Link& link);
   void pump_all(Now now);
   void pump_walk(Now now, Link& link);
   void finish_walk(Now now, Link& link);
+  void note_tails(Now now, Link& link);
   void pump_live(Now now, Link& link);
   struct Step;
   [[nodiscard]] bool drain_pass(Now now, Link& link);
@@ -212,7 +215,13 @@ struct Engine::State {
   [[nodiscard]] bool begin_pass(Link& link);
   [[nodiscard]] static std::uint64_t values_in(std::span<const crdt::Outgoing> records);
   [[nodiscard]] static bool has_large(std::span<const crdt::Outgoing> records);
-  void send_records(Now now, Link& link, std::vector<crdt::Outgoing>& records, bool resync);
+  /// What one message says of the records in it.
+  struct Batch {
+    bool resync = false;
+    bool late = false;
+    Mark mark;
+  };
+  void send_records(Now now, Link& link, std::vector<crdt::Outgoing>& records, Batch batch);
   [[nodiscard]] std::optional<Hlc> admitted_by(Now now, const Link& link) const;
   void hold_back(Now now, Link& link, std::vector<crdt::Outgoing>& records);
   void release_held(Now now, Link& link);
@@ -220,7 +229,7 @@ struct Engine::State {
   void send_round_close(Now now, Link& link, Stamps closes);
   void ask_for_report(Now now, Link& link);
   void send_close(Now now, Link& link, Close close);
-  [[nodiscard]] bool may_close(Now now, Link& link);
+  [[nodiscard]] Hlc danger_beyond(const Link& link, Hlc own);
   void consider_offer(Now now, Link& link);
   [[nodiscard]] const Stamps& floors();
 
@@ -233,9 +242,9 @@ struct Engine::State {
   void on_records(Now now, Link& link, const ReceivedRecords& records);
   void on_close(Now now, Link& link, const Close& close);
   void on_refused(Now now, Link& link, const Refused& refused);
-  [[nodiscard]] static Stamps closes_of(Link& link, const Close& close);
+  void close_known(Now now, const Stamps& closes);
   [[nodiscard]] Ms quiet_since(Now now, Hlc closed) const;
-  [[nodiscard]] bool take_closes(Now now, Link& link, const Close& close);
+  void take_closes(Now now, Link& link, const Close& close);
   [[nodiscard]] Knowledge::Admissible admissible_now(Now now) const;
   void count_closes(Now now);
   void refuse(Now now, Link& link, std::uint32_t stream, const Stamp& stamp);
@@ -244,13 +253,29 @@ struct Engine::State {
   void refuse_record(Now now, Link& link, std::uint32_t stream, const crdt::Meta& meta);
   [[nodiscard]] bool skips(const Link& link, std::uint32_t stream) const;
   void consider_asking(Now now);
-  void ask(Now now, Link& link, Ask what, Hlc resync_up_to = {});
-  void begin_resync(Now now, Link& link, Hlc behind);
-  void end_resync(Now now, Link& link, const Close& close);
-  void abandon_resync();
-  [[nodiscard]] crdt::ApplyRules rules_for(const Link& link, bool confirms);
+  void ask(Now now, Link& link, Ask what);
+  void send_ask(Now now, Link& link, Ask what);
+  void note_begin(Link& link, const Digest& digest);
+  void note_mark(Link& link, const ReceivedRecords& received);
+  void keep_catch_up(Now now, Link& link);
+  void complete_catch_up(Now now, Link& link);
+  [[nodiscard]] crdt::ApplyRules rules_for(const Link& link, bool is_late = false);
   [[nodiscard]] crdt::Applied take(Now now, const Link& link, const crdt::Incoming& record,
-                                   crdt::AdmittedHlc admitted, crdt::ApplyRules& rules);
+                                   crdt::AdmittedHlc admitted, crdt::ApplyRules& rules, bool is_late = false);
+
+  // -- resync.cpp ------------------------------------------------------------------------------------
+  void begin_resync(Now now, Link& link, Hlc behind);
+  void go_on_with_resync(Now now, Link& link);
+  [[nodiscard]] bool resyncs_with(const Link& link) const { return resync && resync->with == link.id; }
+  [[nodiscard]] bool ends_resync_with(const Link& link) const { return resyncs_with(link) && resync->ending; }
+  [[nodiscard]] bool awaits_resync_with(const Link& link) const;
+  void confirm_marked();
+  void forget_confirmed();
+  void suspend_resync(Now now);
+  void review_suspended_resync(Now now);
+  void begin_ending(Now now, CatchUp promised, std::uint32_t stream);
+  void drop_some_unconfirmed(Now now);
+  void abandon_resync();
 
   // -- fetcher.cpp -----------------------------------------------------------------------------------
   void fetch(Now now, std::span<const crdt::KeyHash> hashes);
@@ -259,6 +284,7 @@ struct Engine::State {
   [[nodiscard]] bool revive(Now now, const Link& link, const crdt::Incoming& record, crdt::Revival why,
                             bool relays);
   void review_fetches(Now now);
+  void note_mute(const Fetching& what);
   void forget_asks(LinkId gone);
   void ask_next(Now now, crdt::KeyHash hash, Fetching& fetching);
   void send_asks();
@@ -400,10 +426,24 @@ struct Engine::State {
   bool ever_caught_up = false;
   bool ever_linked = false;
   bool leaving = false;
+  std::map<Origin, CatchUp>
+      cut_off;  // Catch-ups that lost their link, by sender: asked for again from their marks.
   struct Resync {
-    LinkId with{};
-    Hlc up_to;
-    Stamps pending;  // the other side's floors, in force at once for what others send
+    Origin peer = Origin::none;
+    LinkId with{};       // none: the link was lost
+    SteadyMs lost_at{};  // then
+    Hlc up_to;           // how far the peer confirms
+    Stamps pending;      // the other side's floors, in force at once for what others send
+    crdt::ConfirmingRanges confirmed;
+    crdt::Confirming confirming{};  // since the last mark
+    /// All has come: what nobody confirmed is dropped, some at a time, before anything is closed.
+    struct Ending {
+      std::uint32_t stream = 0;
+      Stamps closes, floors;
+      Hlc doubt;  // of these floors
+      crdt::SlotPlace at;
+    };
+    std::optional<Ending> ending;
   };
   std::optional<Resync> resync;
 };

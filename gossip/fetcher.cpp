@@ -44,17 +44,18 @@ void Engine::State::ask_next(Now now, crdt::KeyHash hash, Fetching& what) {
   for (auto& [id, link] : links) {
     if (what.asked.size() >= limits::fetch_asks_max) break;
     const bool is_free = link.is_established() && link.unsent < limits::link_window_bytes;
-    if (!is_free || link.peer_silent || what.find(id) != what.asked.end()) continue;
+    const bool is_mute = link.mute_since && link.heard_at <= *link.mute_since;
+    if (!is_free || is_mute || link.peer_silent || what.find(id) != what.asked.end()) continue;
     if (nearest != nullptr && cost(*nearest) < cost(link)) continue;
     // The receiver rule would not let its value in.
-    if (what.version.as_of <= rules_for(link, false).danger) continue;
+    if (what.version.as_of <= rules_for(link).danger) continue;
     nearest = &link;
   }
   if (nearest == nullptr) {
     what.next_ask = what.give_up_at;
     if (!what.is_awaited()) end_fetch(hash, false);
   } else {
-    what.asked.push_back({.link = nearest->id});
+    what.asked.push_back({.link = nearest->id, .at = now.steady});
     const Ms patience = std::clamp(2 * nearest->round_trip, timing::hedge_after_min, timing::hedge_after_max);
     what.next_ask = std::min(now.steady + patience, what.give_up_at);
     asks[nearest->id].push_back({hash, what.version});
@@ -80,6 +81,7 @@ void Engine::State::review_fetches(Now now) {
   fetches_due = SteadyMs::max();
   for (auto it = fetching.begin(); it != fetching.end();) {
     auto& [hash, what] = *it++;  // it may end below
+    if (now.steady >= what.next_ask) note_mute(what);
     if (now.steady >= what.give_up_at) {
       end_fetch(hash, false);
     } else if (now.steady >= what.next_ask || !what.is_awaited()) {
@@ -89,6 +91,14 @@ void Engine::State::review_fetches(Now now) {
     }
   }
   send_asks();
+}
+
+/// Who did not answer in time is asked for nothing more before it was heard from: each fetch would wait for it.
+void Engine::State::note_mute(const Fetching& what) {
+  for (const Fetching::Asked& one : what.asked) {
+    if (Link* link = one.answered ? nullptr : find(one.link))
+      link->mute_since = std::max(link->mute_since.value_or(one.at), one.at);
+  }
 }
 
 /// Who is gone answers nothing: the next is asked at the next wake-up.
@@ -163,7 +173,7 @@ bool Engine::State::revive(Now now, const Link& link, const crdt::Incoming& reco
   // The stub's stamp was admitted; the value comes with the same version, and nothing but the value is taken.
   crdt::Applied applied = crdt::Applied::outdated;
   while (applied == crdt::Applied::outdated) {
-    crdt::ApplyRules rules = rules_for(link, false);
+    crdt::ApplyRules rules = rules_for(link);
     rules.relay = relays;
     applied = store.revive(record, rules, now.wall, why);
   }

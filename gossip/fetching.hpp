@@ -11,6 +11,7 @@ namespace geolru::gossip {
 struct Fetching {
   struct Asked {
     LinkId link{};
+    SteadyMs at{};
     bool answered = false;
   };
 

@@ -21,15 +21,28 @@ struct Owed {
   bool members = false;                                                 // all of them
   bool stopped = false, asked = false, report = false, digest = false;  // digests, by what they ask
   std::optional<Refused> refused;
-  struct CatchUp {
+  struct Walk {
     Hlc resync_up_to;
     bool by_anti_entropy = false;
+    Mark from;
   };
-  std::optional<CatchUp> catch_up;  // It asked for one.
+  std::optional<Walk> walk;  // It asked to be caught up.
 
   [[nodiscard]] bool any() const {
-    return close || members || stopped || asked || report || digest || refused || catch_up;
+    return close || members || stopped || asked || report || digest || refused || walk;
   }
+};
+
+/// A catch-up as the node that is caught up knows it. It may go on over another link with the same sender.
+struct CatchUp {
+  std::uint32_t stream = 0;
+  bool resync = false;
+  bool relayed = false;  // What came of it was passed on.
+  Stamps closes;         // promised when it first began: its end closes them
+  Stamps first_floors;   // the sender's then: the end of a resync closes them, too,
+  Stamps floors;         // and takes over those of each time that it went on
+  Mark mark;             // the sender's, of the last records that were all taken
+  SteadyMs lost_at{};    // when it had no link any more
 };
 
 struct Link {
@@ -83,10 +96,12 @@ struct Link {
 
   // Outbound: a catch-up, then a live stream.
   std::uint32_t out_stream = 0;
+  std::uint32_t asks_heard = 0;  // to catch the peer up
   crdt::WalkId walk{};
-  Stamps walk_closes;  // Own closed as of before the walk began; sent once all was sent.
-  Stamps walk_floors;  // A resync's: what the peer takes over at its end.
+  Stamps walk_closes;  // Own closed as of before the walk began.
   Hlc walk_resync_up_to;
+  bool walk_goes_on = false;  // where an earlier one got to
+  Mark walk_mark;             // that was last sent
   bool walk_by_anti_entropy = false;
   std::map<Origin, crdt::Fingerprint> tails_sent;  // of silent origins, beyond what is closed
   crdt::RingCursor cursor;
@@ -104,20 +119,20 @@ struct Link {
   // Inbound.
   std::uint32_t in_stream = 0;
   std::uint32_t begun_stream = 0;  // the last of which a digest said that it begins
+  std::uint32_t live_stream = 0;   // The end of whose catch-up counted: only its closes do.
   std::optional<std::uint32_t> refused_stream;
-  struct Promise {
-    std::uint32_t stream = 0;
-    Stamps closes;
-  };
-  std::optional<Promise> promised;  // What the end of the catch-up under way closes.
-  Stamps last_closes;               // What it closed last: acknowledged with the next close.
+  std::uint32_t asks = 0;             // how often the peer was asked to catch this node up
+  std::optional<CatchUp> asked_from;  // The last was to go on with this one.
+  std::optional<CatchUp> promised;    // The catch-up under way.
+  Stamps last_closes;                 // What it closed last: acknowledged with the next close.
   std::uint64_t peer_ping = 0;
   SteadyMs pinged_at{};
   Ms round_trip{};
-  SteadyMs next_audit_taken{};   // earlier ones are ignored
-  SteadyMs mends_until{};        // It was asked for what audits found missing, and has yet to answer.
-  bool second_look_due = false;  // The peer was sent an audit, and may answer by one of what differs.
-  bool versions_due = false;     // It was sent a second look, and may list what it holds.
+  std::optional<SteadyMs> mute_since;  // when it was asked for a value that it did not give in time
+  SteadyMs next_audit_taken{};         // earlier ones are ignored
+  SteadyMs mends_until{};              // It was asked for what audits found missing, and has yet to answer.
+  bool second_look_due = false;        // The peer was sent an audit, and may answer by one of what differs.
+  bool versions_due = false;           // It was sent a second look, and may list what it holds.
 
   // Large values from the peer, and to it.
   std::optional<crdt::KeyHash> gives;       // Of the transfer whose pieces it is asked for.

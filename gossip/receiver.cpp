@@ -1,6 +1,7 @@
 // gossip/receiver.cpp – the inbound half of a link: merging what arrives, believing closes, asking to be
 // caught up, and resyncing where this node is behind a peer's floors. Serialised.
 #include <algorithm>
+#include <utility>
 
 #include "gossip/engine_state.hpp"
 
@@ -60,8 +61,35 @@ bool Engine::State::take_rows(Now now, Link& link, const Digest& digest) {
   link.peer_closed.learn(digest.closed);
   learn_stamps(link.peer_floors, digest.floors);
   if (digest.begins != 0) link.begun_stream = digest.begins;
-  if (digest.begins != 0) link.promised = Link::Promise{digest.begins, link.peer_closed.sorted()};
+  if (digest.begins != 0) note_begin(link, digest);
   return true;
+}
+
+void Engine::State::note_begin(Link& link, const Digest& digest) {
+  if (!digest.goes_on) {
+    link.promised = CatchUp{.resync = resyncs_with(link),
+                            .relayed = relays(link),
+                            .closes = link.peer_closed.sorted(),
+                            .first_floors = link.peer_floors};
+    if (resyncs_with(link)) forget_confirmed();
+  } else if (link.asked_from && digest.asks == link.asks) {
+    // It closes what it was to close before: what came to the sender since, by other ways than this node is told of, it
+    // may have passed by already.
+    link.promised = link.asked_from;
+  } else {
+    link.promised = CatchUp{};  // from a mark that was given up: its end closes nothing
+  }
+  link.promised->stream = digest.begins;
+  learn_stamps(link.promised->floors, link.peer_floors);
+}
+
+/// The link of a catch-up is lost: what was taken of it need not come again.
+void Engine::State::keep_catch_up(Now now, Link& link) {
+  if (!link.promised || link.promised->mark.empty()) return;
+  link.promised->lost_at = now.steady;
+  cut_off.insert_or_assign(link.peer.origin, *std::exchange(link.promised, std::nullopt));
+  if (cut_off.size() <= crdt::limits::catch_ups_kept_max) return;
+  cut_off.erase(std::ranges::min_element(cut_off, {}, [](const auto& one) { return one.second.lost_at; }));
 }
 
 void Engine::State::on_digest(Now now, Link& link, const Digest& digest) {
@@ -71,7 +99,8 @@ void Engine::State::on_digest(Now now, Link& link, const Digest& digest) {
   if (!take_rows(now, link, digest)) return;
   if (link.report_asked_at && digest.ask != Ask::report) {
     link.report_asked_at.reset();
-    if (link.out == Link::Out::live && !danger(floors(), link.peer_closed).is_zero()) stop_stream(now, link);
+    const bool is_behind = !danger_beyond(link, knowledge.closed(self())).is_zero();
+    if (link.out == Link::Out::live && is_behind) stop_stream(now, link);
     Stamps closes = relayed_closes();
     if (link.out == Link::Out::live && hold_back_uncovered(link, closes))
       start_catch_up(now, link, {}, false);
@@ -84,15 +113,17 @@ void Engine::State::on_digest(Now now, Link& link, const Digest& digest) {
       consider_offer(now, link);
       break;
     case Ask::catch_up:
-      start_catch_up(now, link, {}, false);
+      ++link.asks_heard;
+      start_catch_up(now, link, {}, false, digest.mark);
       break;
     case Ask::resync:
-      start_catch_up(now, link, digest.resync_up_to, false);
+      ++link.asks_heard;
+      start_catch_up(now, link, digest.resync_up_to, false, digest.mark);
       break;
     case Ask::stopped:
+      if (digest.asks < link.asks) break;  // It was asked anew before it heard of that.
       link.in = Link::In::unasked;
-      link.promised.reset();
-      if (resync && resync->with == link.id) abandon_resync();
+      if (resyncs_with(link)) suspend_resync(now);
       break;
     case Ask::report:
       send_digest(now, link, Ask::nothing);
@@ -146,28 +177,33 @@ void Engine::State::on_refused(Now now, Link& link, const Refused& refused) {
   link.resume_at = now.steady + timing::refusal_wait * (1 << doublings);
 }
 
-crdt::ApplyRules Engine::State::rules_for(const Link& link, bool confirms) {
-  crdt::ApplyRules rules{.relay = relays(link), .confirms = confirms};
+/// The receiver rule: up to `danger` the sender may hold what this node saw overwritten and forgot. Of records that were
+/// held back it may even when it has closed so far since.
+crdt::ApplyRules Engine::State::rules_for(const Link& link, bool is_late) {
+  crdt::ApplyRules rules{.relay = relays(link)};
   const Stamps& own = floors();
   rules.floors_revision = floors_cache_revision;
+  const auto danger_of = [&](const Stamps& all) {
+    return is_late ? danger(all, Stamps{}) : danger(all, link.peer_closed);
+  };
   if (!resync) {
-    rules.danger = danger(own, link.peer_closed);
+    rules.danger = danger_of(own);
     return rules;
   }
   Stamps all = own;
   for (const auto& [origin, floor] : resync->pending) crdt::raise_stamp(all, origin, floor);
-  rules.danger = danger(all, link.peer_closed);
+  rules.danger = danger_of(all);
   return rules;
 }
 
 /// Merges a register, and makes the rules anew when they have grown old.
 crdt::Applied Engine::State::take(Now now, const Link& link, const crdt::Incoming& record,
-                                  crdt::AdmittedHlc admitted, crdt::ApplyRules& rules) {
+                                  crdt::AdmittedHlc admitted, crdt::ApplyRules& rules, bool is_late) {
   const WallMs wall = now.wall;
   crdt::Applied applied = store.apply(record, admitted, rules, wall);
   while (applied == crdt::Applied::outdated ||
          (applied == crdt::Applied::refused && make_room_in_store(now))) {
-    const crdt::ApplyRules fresh = rules_for(link, rules.confirms);
+    const crdt::ApplyRules fresh = rules_for(link, is_late);
     rules.danger = fresh.danger;
     rules.floors_revision = fresh.floors_revision;
     applied = store.apply(record, admitted, rules, wall);
@@ -180,9 +216,8 @@ void Engine::State::on_records(Now now, Link& link, const ReceivedRecords& recei
   if (skips(link, stream)) return;
   link.in_stream = stream;
   link.asked_at = now.steady;
-  const bool confirms = received.resync && resync && resync->with == link.id;
-  // The receiver rule: up to `danger` the sender may hold what this node saw overwritten and forgot.
-  crdt::ApplyRules rules = rules_for(link, confirms);
+  crdt::ApplyRules rules = rules_for(link, received.late);
+  if (received.resync && resyncs_with(link)) rules.confirms = resync->confirming;
   const crdt::Came in_bulk = received.resync ? crdt::Came::resynced : crdt::Came::caught_up;
   relaying_due = relaying_due || rules.relay;
   for (std::size_t i = 0; i < received.records.size(); ++i) {
@@ -204,7 +239,7 @@ void Engine::State::on_records(Now now, Link& link, const ReceivedRecords& recei
       return;
     }
     rules.came = came;
-    const crdt::Applied applied = take(now, link, record, *admitted, rules);
+    const crdt::Applied applied = take(now, link, record, *admitted, rules, received.late);
     if (record.large_bytes != 0) await_value(now, link, record, {.is_relayed = rules.relay});
     const bool is_news = applied == crdt::Applied::stored || applied == crdt::Applied::stubbed;
     if (is_news && stamp.origin == self() && stamp.hlc > crdt::find_stamp(floors(), self())) {
@@ -231,33 +266,21 @@ void Engine::State::on_records(Now now, Link& link, const ReceivedRecords& recei
         return;
     }
   }
+  note_mark(link, received);
 }
 
-/// What this close closes: at the end of a catch-up, what was promised at its beginning.
-Stamps Engine::State::closes_of(Link& link, const Close& close) {
-  if (!close.complete || !link.promised) return close.closes;
-  auto promised = *std::exchange(link.promised, std::nullopt);
-  if (promised.stream != close.stream) return close.closes;
-  learn_stamps(promised.closes, close.closes);
-  return std::move(promised.closes);
+/// All of these records were taken.
+void Engine::State::note_mark(Link& link, const ReceivedRecords& received) {
+  const bool is_promised = link.promised && link.promised->stream == received.stream;
+  if (!is_promised || received.mark.empty() || link.promised->resync != received.resync) return;
+  link.promised->mark = received.mark;
+  if (received.resync && resyncs_with(link) && !resync->ending) confirm_marked();
 }
 
-bool Engine::State::take_closes(Now now, Link& link, const Close& close) {
-  make_room_for_numbers(now);
-  const Stamps closes = closes_of(link, close);
-  for (const auto& [origin, stamp] : close.floors) {
-    if (store.clock().admit(stamp, now.wall)) continue;
-    refuse(now, link, close.stream, {stamp, origin});
-    return false;
-  }
-  if (close.resync) {
-    // Its closes are only true for a node that has dropped what the resync did not confirm.
-    if (!resync || resync->with != link.id) return false;
-    end_resync(now, link, close);
-  }
+/// Raises what this node has closed.
+void Engine::State::close_known(Now now, const Stamps& closes) {
   const Ms retention = store.options().retention() + timing::rows_linger;
   const WallMs horizon = store.clock().now(now.wall) - retention;
-  link.peer_closed.learn(closes);
   const auto admissible = admissible_now(now);
   for (const auto& [origin, stamp] : closes) {
     if (origin == self() || stamp.ms() < horizon) continue;
@@ -265,8 +288,51 @@ bool Engine::State::take_closes(Now now, Link& link, const Close& close) {
     make_room_for_closed(now, origin);
     knowledge.close(origin, stamp, admissible, now.steady, quiet_since(now, stamp));
   }
+}
+
+void Engine::State::take_closes(Now now, Link& link, const Close& close) {
+  make_room_for_numbers(now);
+  link.in_stream = close.stream;
+  if (!close.complete && close.stream != link.live_stream) return;
+  std::optional<CatchUp> promised;
+  if (close.complete && link.promised && link.promised->stream == close.stream) promised = link.promised;
+  // Its closes are only true for a node that has dropped what the resync did not confirm.
+  if (close.resync && (!promised || !promised->resync || !resyncs_with(link))) return;
+  if (close.resync) learn_stamps(promised->floors, close.floors);
+  for (const auto& [origin, floor] : close.resync ? promised->floors : close.floors) {
+    if (!store.clock().admit(floor, now.wall)) return refuse(now, link, close.stream, {floor, origin});
+  }
+  Stamps closes = promised ? promised->closes : Stamps{};
+  learn_stamps(closes, close.closes);
+  // By so late a clock the sender may have forgotten what others wrote and what lives here.
+  const Hlc theirs = std::max(Hlc::at(close.wall), crdt::find_stamp(closes, link.peer.origin));
+  if (theirs > admissible_now(now).trusted)
+    std::erase_if(closes, [&](const auto& row) { return row.first != link.peer.origin; });
+  if (close.complete) {
+    link.promised.reset();
+    link.asked_from.reset();
+  }
+  link.peer_closed.learn(closes);
   link.own_close = std::max(link.own_close, crdt::find_stamp(closes, link.peer.origin));
-  return true;
+  link.live_stream = close.stream;
+  if (!close.complete) link.last_closes = close.closes;
+  if (close.resync) {
+    promised->closes = std::move(closes);
+    return begin_ending(now, std::move(*promised), close.stream);
+  }
+  if (ends_resync_with(link)) return learn_stamps(resync->ending->closes, closes);  // once the rest is done
+  // What this node relays, it relays from here on; noted before it knows what the catch-up closes.
+  if (close.complete && relays(link)) begin_relaying(link);
+  close_known(now, closes);
+  if (close.complete) complete_catch_up(now, link);
+}
+
+void Engine::State::complete_catch_up(Now now, Link& link) {
+  const bool goes_on = link.peer_role != Role::none && relays(link) == link.asked_to_relay;
+  link.in = goes_on ? Link::In::live : Link::In::unasked;
+  link.asked_at = now.steady;
+  ever_caught_up = true;
+  asking_due = true;
 }
 
 /// For how long an origin that closed up to there has been silent. Whoever closed last so long ago is not alive because
@@ -306,19 +372,7 @@ void Engine::State::on_close(Now now, Link& link, const Close& close) {
   } else {
     link.clock.heard(close.wall, now.steady);
   }
-  // What this node relays, it relays from here on; noted before it knows what the catch-up closes.
-  const bool counts = !skips(link, close.stream);
-  if (counts && close.complete && relays(link)) begin_relaying(link);
-  if (counts && take_closes(now, link, close)) {
-    link.in_stream = close.stream;
-    if (!close.complete) link.last_closes = close.closes;
-    if (close.complete) {
-      const bool goes_on = link.peer_role != Role::none && relays(link) == link.asked_to_relay;
-      link.in = goes_on ? Link::In::live : Link::In::unasked;
-      ever_caught_up = true;
-      asking_due = true;
-    }
-  }
+  if (!skips(link, close.stream)) take_closes(now, link, close);
   if (close.answer) answer_close(now, link);
 }
 
@@ -328,6 +382,7 @@ void Engine::State::answer_close(Now now, Link& link) {
 }
 
 void Engine::State::consider_asking(Now now) {
+  review_suspended_resync(now);
   // A node that holds nothing yet asks one peer at a time, so that it is not sent everything by all.
   bool is_served = false;
   for (auto& [id, link] : links) {
@@ -342,8 +397,14 @@ void Engine::State::consider_asking(Now now) {
     if (behind.is_zero()) {
       link.behind_since.reset();
       if (link.peer_role == Role::none || link.in != Link::In::unasked) continue;
+      if (awaits_resync_with(link)) abandon_resync();  // others have told what was missed
       if (!ever_caught_up && is_served) continue;
       ask(now, link, Ask::catch_up);
+      is_served = true;
+      continue;
+    }
+    if (awaits_resync_with(link) && link.in == Link::In::unasked && !link.peer_silent) {
+      go_on_with_resync(now, link);
       is_served = true;
       continue;
     }
@@ -359,45 +420,28 @@ void Engine::State::consider_asking(Now now) {
   if (least != nullptr && !resync && (ever_caught_up || !is_served)) begin_resync(now, *least, least_behind);
 }
 
-void Engine::State::ask(Now now, Link& link, Ask what, Hlc resync_up_to) {
+void Engine::State::ask(Now now, Link& link, Ask what) {
   link.in = Link::In::asked;
   link.asked_at = now.steady;
   link.asked_to_relay = relays(link);
-  send_digest(now, link, what, resync_up_to);
+  if (auto kept = cut_off.extract(link.peer.origin); kept && !link.promised)
+    link.promised = std::move(kept.mapped());
+  send_ask(now, link, what);
 }
 
-void Engine::State::begin_resync(Now now, Link& link, Hlc behind) {
-  // With room above, since the other's floors may rise while it sends; but stubs that young are kept.
-  const WallMs kept = store.clock().now(now.wall) - store.options().stub_age_min;
-  const Hlc with_room = std::min(Hlc::at(behind.ms() + timing::resync_slack), Hlc::at(kept));
-  resync = Resync{.with = link.id, .up_to = std::max(behind, with_room), .pending = link.peer_floors};
-  for (const auto& [origin, floor] : link.peer_floors) {
-    if (store.clock().admit(floor, now.wall)) continue;
-    resync.reset();  // too far ahead: later
-    return;
-  }
-  store.set_pending_floor(resync->up_to);
-  store.begin_confirming();
-  log(now, Severity::info, Topic::resync, link, "resync with ", who(link),
-      ": writes may have been missed and forgotten there");
-  ask(now, link, Ask::resync, resync->up_to);
-}
-
-void Engine::State::end_resync(Now now, Link& link, const Close& close) {
-  store.drop_unconfirmed(resync->up_to);
-  store.adopt_floors(close.floors);
-  for (const auto& [origin, floor] : close.floors) {
-    learn_stamp(link.peer_floors, origin, floor);
-    if (origin == self()) continue;
-    make_room_for_closed(now, origin);
-    knowledge.close(origin, floor, now.steady, quiet_since(now, floor));
-  }
-  abandon_resync();
-}
-
-void Engine::State::abandon_resync() {
-  resync.reset();
-  store.set_pending_floor({});
+/// The digest that asks, from the mark of what was taken before, if it may go on from there.
+void Engine::State::send_ask(Now now, Link& link, Ask what) {
+  if (!has_room(link, Say::control)) return owe(link, what);
+  // What is to be relayed has to come again, if it was not relayed when it came.
+  const bool goes_on = link.promised && link.promised->resync == (what == Ask::resync) &&
+                       (link.promised->relayed || !link.asked_to_relay);
+  if (!goes_on) link.promised.reset();
+  Digest digest = digest_without_rows(link, what);
+  if (what == Ask::resync) digest.resync_up_to = resync->up_to;
+  if (goes_on) digest.mark = link.promised->mark;
+  link.asked_from = link.promised;
+  ++link.asks;
+  complete_digest(now, link, digest);
 }
 
 }  // namespace geolru::gossip

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "gossip/engine_state.hpp"
+#include "gossip/mark.hpp"
 
 namespace geolru::gossip {
 namespace limits = crdt::limits;
@@ -63,14 +64,17 @@ void Engine::State::send_note(Link& link, Ask ask) {
   send(link, digest_without_rows(link, ask));
 }
 
-void Engine::State::send_digest(Now now, Link& link, Ask ask, Hlc resync_up_to, std::uint32_t begins) {
+void Engine::State::send_digest(Now now, Link& link, Ask ask) {
   if (!has_room(link, Say::control)) return owe(link, ask);
+  Digest digest = digest_without_rows(link, ask);
+  complete_digest(now, link, digest);
+}
+
+/// Adds the rows and sends it.
+void Engine::State::complete_digest(Now now, Link& link, Digest& digest) {
   // A floor of this node's own may be younger than its last close: told without one that covers it, it
   // would cast doubt on all that this node sends.
   close_own(now);
-  Digest digest = digest_without_rows(link, ask);
-  digest.resync_up_to = resync_up_to;
-  digest.begins = begins;
   tell_rows(link, digest);
   send(link, digest);
 }
@@ -114,37 +118,55 @@ void Engine::State::stop_stream(Now now, Link& link) {
   end_stream(link);
   ++link.out_stream;
   ++stats.streams_lost;
-  send_digest(now, link, Ask::stopped);
+  send_stopped(now, link);
 }
 
-void Engine::State::start_catch_up(Now now, Link& link, Hlc resync_up_to, bool by_anti_entropy) {
+void Engine::State::send_stopped(Now now, Link& link) {
+  if (!has_room(link, Say::control)) return owe(link, Ask::stopped);
+  Digest digest = digest_without_rows(link, Ask::stopped);
+  digest.asks = link.asks_heard;
+  complete_digest(now, link, digest);
+}
+
+void Engine::State::start_catch_up(Now now, Link& link, Hlc resync_up_to, bool by_anti_entropy,
+                                   const Mark& mark) {
   if (silent) return stop_stream(now, link);
-  link.owed.catch_up.reset();
+  link.owed.walk.reset();
   if (!has_room(link, Say::data)) {
-    link.owed.catch_up = {.resync_up_to = resync_up_to, .by_anti_entropy = by_anti_entropy};
+    link.owed.walk = {.resync_up_to = resync_up_to, .by_anti_entropy = by_anti_entropy, .from = mark};
     return;
   }
   end_stream(link);
   link.owed.stopped = false;  // the peer is to hear that a stream begins, not after that of its end
   link.resume_at.reset();
-  link.relayed_from.clear();  // the walk covers what is here, and the ring what is relayed from now on
   ++link.out_stream;
   ++stats.catch_ups;
   if (!resync_up_to.is_zero()) ++stats.resyncs;
-  // In this order: what is closed was stored before the walk began, and every floor that rises after the
-  // walk began is told by its end.
-  send_digest(now, link, Ask::nothing, {}, link.out_stream);
-  link.walk_closes = knowledge.closed();
-  link.walk_resync_up_to = resync_up_to;
+  const crdt::Visited visited = read_mark(mark, self());
+  link.walk_goes_on = !visited.empty();
+  if (link.walk_goes_on) ++stats.catch_ups_resumed;
+  // The walk covers what is here, and the ring what is relayed from now on. Where the walk was before, more may have
+  // come since that was not relayed.
+  link.relayed_from.clear();
+  if (link.walk_goes_on) {
+    for (const auto& [origin, close] : relayed_closes())
+      learn_stamp(link.relayed_from, origin, knowledge.closed(origin));
+  }
+  const Hlc behind = danger(floors(), link.peer_closed);
+  link.walk_resync_up_to = resync_up_to.is_zero() ? Hlc{} : std::max(resync_up_to, behind);
   link.walk_by_anti_entropy = by_anti_entropy;
-  // A stub dropped before its origin closed over it: this node may lack older writes of that origin, and the
-  // peer is going to count them as closed with the floor. What they may have overwritten proves nothing.
-  const Hlc doubtful = resync_up_to.is_zero() ? Hlc{} : danger(store.floors(), link.walk_closes);
-  link.walk = store.begin_walk({link.peer_closed.sorted(), resync_up_to, doubtful});
+  link.walk_mark.clear();
+  link.walk_closes = knowledge.closed();
+  link.walk = store.begin_walk({link.peer_closed.sorted(), link.walk_resync_up_to}, visited);
   link.out = Link::Out::walking;
-  link.walk_floors = store.floors();
-  const Hlc behind = danger(link.walk_floors, link.peer_closed);
-  if (behind > resync_up_to) {
+  // After the walk began, which tells of every floor that rises under it; and before it visits anything, so that all
+  // that is closed was stored by then.
+  Digest digest = digest_without_rows(link, Ask::nothing);
+  digest.begins = link.out_stream;
+  digest.goes_on = link.walk_goes_on;
+  digest.asks = link.asks_heard;
+  complete_digest(now, link, digest);
+  if (resync_up_to.is_zero() && !danger(floors(), link.peer_closed).is_zero()) {
     ++stats.closes_withheld;
     stop_stream(now, link);
     return;
@@ -209,7 +231,7 @@ void Engine::State::release_held(Now now, Link& link) {
     if (records.empty()) break;
     const bool resyncing = link.out == Link::Out::walking ? !link.walk_resync_up_to.is_zero()
                                                           : link.pending && link.pending->close.resync;
-    send_records(now, link, records, resyncing);
+    send_records(now, link, records, {.resync = resyncing, .late = true});
   }
   if (admitted && !link.held.empty())
     held_due = std::min(held_due, now.steady + std::max(link.held.first().ms() - admitted->ms(), Ms{1}));
@@ -234,15 +256,22 @@ bool Engine::State::has_large(std::span<const crdt::Outgoing> records) {
                              [](const auto& one) { return one.block && crdt::is_large(*one.block); });
 }
 
-void Engine::State::send_records(Now now, Link& link, std::vector<crdt::Outgoing>& records, bool resyncing) {
+void Engine::State::send_records(Now now, Link& link, std::vector<crdt::Outgoing>& records, Batch batch) {
   hold_back(now, link, records);
   if (records.empty()) return;
+  // A mark says that all was sent up to there; and it says so once.
+  if (!link.held.empty() || batch.mark == link.walk_mark) batch.mark.clear();
+  if (!batch.mark.empty()) link.walk_mark = batch.mark;
   const std::uint64_t values = values_in(records);
   if (has_large(records)) link.gives_pieces_until = now.steady + timing::piece_ask_wait;
   stats.records_out += records.size();
   stats.values_out += values;
   if (link.out == Link::Out::walking && link.walk_by_anti_entropy) stats.values_out_by_anti_entropy += values;
-  Message message{Records{.stream = link.out_stream, .resync = resyncing, .records = std::move(records)}};
+  Message message{Records{.stream = link.out_stream,
+                          .resync = batch.resync,
+                          .late = batch.late,
+                          .records = std::move(records),
+                          .mark = std::move(batch.mark)}};
   send(link, message);
   records = std::move(std::get<Records>(message).records);
   records.clear();
@@ -253,8 +282,13 @@ void Engine::State::pump_walk(Now now, Link& link) {
   std::vector<crdt::Outgoing> records;
   bool done = false;
   while (!done && has_room(link, Say::data) && link.held.has_room()) {
-    done = store.walk(link.walk, limits::records_frame_bytes_target, now.wall, records);
-    send_records(now, link, records, resyncing);
+    // A stub dropped before its origin closed over it: this node may lack older writes of that origin, and the
+    // peer is going to count them as closed with the floor. What they may have overwritten proves nothing.
+    const Hlc doubtful = resyncing ? danger(floors(), knowledge.closed()) : Hlc{};
+    done = store.walk(link.walk, limits::records_frame_bytes_target, now.wall, records, doubtful);
+    if (records.empty()) continue;
+    send_records(now, link, records,
+                 {.resync = resyncing, .mark = make_mark(self(), store.visited(link.walk))});
   }
   if (done) finish_walk(now, link);
 }
@@ -263,27 +297,26 @@ void Engine::State::finish_walk(Now now, Link& link) {
   const Stamps missed = store.end_walk(link.walk, link.cursor);
   link.out = link.role == Role::none ? Link::Out::idle : Link::Out::live;
   const bool resyncing = !link.walk_resync_up_to.is_zero();
-  // A stub dropped before the walk came to it: the peer must not be told that it holds what it stood for.
-  const Hlc lost = danger(missed, link.peer_closed);
-  if (lost > link.walk_resync_up_to) {
+  // A stub dropped before the walk came to it: the peer must not be told that it holds what it stood for, unless it
+  // drops in turn what that may have overwritten.
+  if (!resyncing && !danger(missed, link.peer_closed).is_zero()) {
     ++stats.closes_withheld;
     stop_stream(now, link);
     return;
   }
-  Close close{.complete = true, .resync = resyncing};
-  if (resyncing) {
-    close.floors = link.walk_floors;
-    for (const auto& [origin, floor] : missed) crdt::raise_stamp(close.floors, origin, floor);
-  }
+  note_tails(now, link);
+  link.walk_closes = Stamps{};  // its memory, too
+  close_in_turn(now, link, Close{.complete = true, .resync = resyncing, .floors = missed});
+}
+
+void Engine::State::note_tails(Now now, Link& link) {
   link.tails_sent.clear();
+  if (link.walk_goes_on) return;  // What has come since where it was before is not sent yet.
   for (const auto& [origin, closed] : link.walk_closes) {
     if (!is_silent(now, origin)) continue;
     if (const auto tail = store.tail_fingerprint(origin, closed); tail.slots != 0)
       link.tails_sent[origin] = tail;
   }
-  link.walk_closes = Stamps{};  // its memory, too
-  link.walk_floors = Stamps{};
-  close_in_turn(now, link, std::move(close));
 }
 
 bool Engine::State::begin_pass(Link& link) {
@@ -362,7 +395,7 @@ void Engine::State::send_step(Now now, Link& link, const Step& step) {
   if (!step.frame) return;
   if (const auto admitted = admitted_by(now, link); admitted && step.newest > *admitted) {
     std::vector<crdt::Outgoing> records = step.records;
-    return send_records(now, link, records, false);
+    return send_records(now, link, records, {});
   }
   stats.records_out += step.records.size();
   stats.values_out += values_in(step.records);
@@ -377,11 +410,16 @@ void Engine::State::pump_live(Now now, Link& link) {
   } while (link.out == Link::Out::live && begin_pass(link));
 }
 
-bool Engine::State::may_close(Now now, Link& link) {
-  if (danger(floors(), link.peer_closed).is_zero()) return true;
-  ++stats.closes_withheld;
-  ask_for_report(now, link);
-  return false;
+/// Up to where the peer may hold what was seen overwritten and forgotten here, once it is told that this node's own
+/// writes are closed up to `own`. These were all sent: had any been forgotten before, the stream would be lost. Of what is
+/// relayed, some may have been forgotten where it came from.
+Hlc Engine::State::danger_beyond(const Link& link, Hlc own) {
+  Hlc highest;
+  for (const auto& [origin, floor] : floors()) {
+    const Hlc sent = origin == self() ? own : Hlc{};
+    if (floor > sent && floor > link.peer_closed.find(origin)) highest = std::max(highest, floor);
+  }
+  return highest;
 }
 
 void Engine::State::ask_for_report(Now now, Link& link) {
@@ -392,8 +430,12 @@ void Engine::State::ask_for_report(Now now, Link& link) {
 }
 
 void Engine::State::send_round_close(Now now, Link& link, Stamps closes) {
-  if (!may_close(now, link)) return;
   if (hold_back_uncovered(link, closes)) ask_for_report(now, link);
+  if (!danger_beyond(link, crdt::find_stamp(closes, self())).is_zero()) {
+    ++stats.closes_withheld;
+    ask_for_report(now, link);
+    return;
+  }
   link.closed_at = now.steady;
   send_close(now, link, Close{.closes = std::move(closes), .answer = std::exchange(link.answer_due, false)});
 }
@@ -416,6 +458,8 @@ void Engine::State::send_close(Now now, Link& link, Close close) {
 void Engine::State::consider_offer(Now now, Link& link) {
   const bool has_much_to_say = link.unsent >= limits::link_window_bytes / 2;
   if (silent || link.out == Link::Out::walking || has_much_to_say || link.resume_at) return;
+  // It has to resync, and nothing less would help it.
+  if (!danger(floors(), link.peer_closed).is_zero()) return;
   for (const auto& [origin, closed] : knowledge.closed()) {
     const Hlc theirs = link.peer_closed.find(origin);
     const bool is_streamed = origin == self() && link.out == Link::Out::live;

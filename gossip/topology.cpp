@@ -79,7 +79,7 @@ bool Engine::State::wants_link_with(const Member& member) const {
 void Engine::State::drop_if_unneeded(Now now, Link& link) {
   const bool is_needed = link.role != Role::none || link.peer_role != Role::none ||
                          link.out != Link::Out::idle || link.gives || now.steady < link.gives_pieces_until ||
-                         (resync && resync->with == link.id);
+                         resyncs_with(link);
   if (is_needed) link.needed_at = now.steady;
   if (now.steady - link.needed_at < timing::unneeded_max) return;
   log(now, Severity::debug, Topic::hung_up, link, "hang up on ", who(link), ": the link is not needed");
@@ -90,7 +90,7 @@ void Engine::State::drop_if_unneeded(Now now, Link& link) {
 void Engine::State::take_role(Now now, Link& link, Role role) {
   const Role before = std::exchange(link.peer_role, role);
   if (before == role) return;
-  if (resync && resync->with == link.id) return;
+  if (resyncs_with(link)) return;
   if (role == Role::none) {
     link.in = Link::In::unasked;
   } else if (link.in != Link::In::unasked) {

@@ -29,7 +29,7 @@ bool Engine::State::await_value(Now now, Link& link, const crdt::Incoming& recor
   const bool is_awaited =
       awaited.is_missed ? store.wanted(hash, now.wall) == version : store.awaits(hash, version, now.wall);
   if (!is_awaited || !store.may_fit(0, record.large_bytes)) return false;
-  if (version.as_of <= rules_for(link, false).danger) return false;
+  if (version.as_of <= rules_for(link).danger) return false;
   const auto found = transfers.find(hash);
   if (found == transfers.end() && transfers.size() >= limits::transfers_waiting_max) return false;
   if (found != transfers.end() && found->second.version != version) drop_transfer(found);
@@ -87,7 +87,7 @@ void Engine::State::start_transfers(Now now, Link& link) {
     if (it == transfers.end() || it->second.is_running() || it->second.told_by != LinkId{}) continue;
     if (is_over(it)) {
       drop_transfer(it);
-    } else if (it->second.lacks(link.id) || it->second.version.as_of <= rules_for(link, false).danger ||
+    } else if (it->second.lacks(link.id) || it->second.version.as_of <= rules_for(link).danger ||
                !begin_transfer(now, link, it)) {
       lost_transfers.push_back(hash);
     }

@@ -89,16 +89,15 @@ void Engine::State::pay_owed(Now now, Link& link) {
   Owed owed = std::exchange(link.owed, {});
   if (owed.refused) send_refused(link, *owed.refused);
   // A stream that ended and begins anew has not stopped.
-  if (owed.stopped && !owed.catch_up) send_digest(now, link, Ask::stopped);
-  if (owed.asked && link.in == Link::In::asked) {
-    const bool resyncs = resync && resync->with == link.id;
-    send_digest(now, link, resyncs ? Ask::resync : Ask::catch_up, resyncs ? resync->up_to : Hlc{});
-  }
+  if (owed.stopped && !owed.walk) send_stopped(now, link);
+  if (owed.asked && link.in == Link::In::asked)
+    send_ask(now, link, resyncs_with(link) ? Ask::resync : Ask::catch_up);
   if (owed.report) send_note(link, Ask::report);
   if (owed.digest) send_digest(now, link, Ask::nothing);
   if (owed.close) answer_close(now, link);
   if (owed.members) send_members(now, link);
-  if (owed.catch_up) start_catch_up(now, link, owed.catch_up->resync_up_to, owed.catch_up->by_anti_entropy);
+  if (owed.walk)
+    start_catch_up(now, link, owed.walk->resync_up_to, owed.walk->by_anti_entropy, owed.walk->from);
 }
 
 }  // namespace geolru::gossip

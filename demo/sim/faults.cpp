@@ -102,6 +102,22 @@ void weigh(Faults& f, Random& r) {
   f.operations_per_s = std::min(f.operations_per_s, 2u);
 }
 
+/// Links so slow, and so often lost, that a catch-up seldom comes to its end on the one that it began on.
+void struggle(Faults& f, Random& r) {
+  if (!r.chance(100)) return;
+  f.nodes = std::min(f.nodes, r.pick({2u, 3u}));
+  f.regions = std::min(f.regions, f.nodes);
+  f.shards = r.pick({4u, 8u});
+  f.keys = 60;
+  f.value_bytes_max = 20'000;
+  for (Capacity& capacity : f.capacities) capacity.entries = 1000;
+  f.capacity_bytes = std::size_t{4} << 20;
+  f.operations_per_s = std::min(f.operations_per_s, 10u);
+  f.bytes_per_s = 200'000;
+  f.resets = 40;
+  f.crashes = std::max(f.crashes, 3u);
+}
+
 }  // namespace
 
 Faults Faults::swarm(std::uint64_t seed) {
@@ -128,6 +144,7 @@ Faults Faults::swarm(std::uint64_t seed) {
   if (f.dial_only != 0) f.dial_only = 1 + static_cast<unsigned>(r.below(f.nodes - 1));
   f.by_name = r.chance(150);
   f.balancer = r.chance(150);
+  struggle(f, r);
   return f;
 }
 

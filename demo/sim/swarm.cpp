@@ -34,6 +34,7 @@ Tally tally_of(Cluster& cluster) {
               {"records past retention", e.records_forgettable},
               {"values sent by anti-entropy", e.values_out_by_anti_entropy},
               {"catch-ups", e.catch_ups},
+              {"catch-ups that went on", e.catch_ups_resumed},
               {"resyncs", e.resyncs},
               {"streams lost", e.streams_lost},
               {"closes withheld", e.closes_withheld},

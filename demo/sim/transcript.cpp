@@ -115,7 +115,9 @@ std::string Transcript::describe(const gossip::Digest& d) const {
   if (d.silent) text += ", silent";
   if (d.role == gossip::Role::none) text += ", streams nothing";
   if (d.role == gossip::Role::ingress) text += ", wants it passed on";
-  if (d.begins != 0) text += ", begins stream " + std::to_string(d.begins);
+  if (!d.mark.empty()) text += " from a mark on";
+  if (d.begins != 0)
+    text += ", begins stream " + std::to_string(d.begins) + (d.goes_on ? " where one was" : "");
   if (!d.known.empty()) text += ", of " + std::to_string(d.known.size()) + " origins known";
   for (const auto& [o, hlc] : d.closed) text += ", " + origin(o) + ' ' + short_stamp(hlc);
   for (const auto& [o, hlc] : d.floors) text += ", floor " + origin(o) + ' ' + short_stamp(hlc);

@@ -22,6 +22,7 @@ constexpr std::size_t unfolds_to_at_most(std::size_t packed_bytes) { return pack
 inline constexpr std::uint8_t flag_deleted = 1;
 inline constexpr std::uint8_t flag_value = 2;
 inline constexpr std::uint8_t flag_large = 4;
+inline constexpr std::uint8_t flag_held = 8;
 
 static_assert(crdt::limits::key_bytes_max <= 0xffff, "key sizes are 16 bits");
 static_assert(crdt::limits::value_bytes_max <= 0xffffffff, "value sizes are 32 bits");

@@ -15,7 +15,7 @@ namespace {
 
 std::uint8_t flags(const crdt::Outgoing& record) {
   if (record.meta.deleted) return flag_deleted;
-  if (!record.block) return 0;
+  if (!record.block) return record.is_held ? flag_held : 0;
   return crdt::is_large(*record.block) ? flag_large : flag_value;
 }
 

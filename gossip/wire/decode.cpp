@@ -60,6 +60,12 @@ Stamps stamps(capnp::Data::Reader from) {
   return *std::move(to);
 }
 
+Mark mark(capnp::Data::Reader from) {
+  require(from.size() <= limits::mark_bytes_max, "a mark too long");
+  const auto all = bytes(from);
+  return {all.begin(), all.end()};
+}
+
 Hello decode_one(schema::Hello::Reader from) {
   Hello to;
   to.version = from.getVersion();
@@ -117,6 +123,9 @@ Digest decode_one(schema::Digest::Reader from) {
   to.role = static_cast<Role>(from.getRole());
   to.silent = from.getSilent();
   to.begins = from.getBegins();
+  to.goes_on = from.getGoesOn();
+  to.asks = from.getAsks();
+  to.mark = mark(from.getMark());
   return to;
 }
 
@@ -221,8 +230,11 @@ std::size_t read_flags(schema::Records::Reader from, Incomings& to) {
   std::vector<crdt::Incoming*> large;
   for (crdt::Incoming& record : to) {
     const std::uint8_t flag = flags.take();
-    require(flag == 0 || flag == flag_deleted || flag == flag_value || flag == flag_large, "unknown flags");
+    require(
+        flag == 0 || flag == flag_deleted || flag == flag_value || flag == flag_large || flag == flag_held,
+        "unknown flags");
     record.meta.deleted = flag == flag_deleted;
+    record.is_held = flag == flag_held;
     record.has_value = flag == flag_value;
     values += record.has_value;
     if (flag == flag_large) large.push_back(&record);
@@ -266,11 +278,14 @@ void read_content(schema::Records::Reader from, const DecodeRules& rules, Incomi
 ReceivedRecords decode_one(schema::Records::Reader from, const DecodeRules& rules) {
   const auto stamps = from.getStamps();
   require(stamps.size() <= limits::records_per_frame_max, "too many records");
-  ReceivedRecords to{
-      .stream = from.getStream(), .resync = from.getResync(), .records = Incomings(stamps.size())};
+  ReceivedRecords to{.stream = from.getStream(),
+                     .resync = from.getResync(),
+                     .late = from.getLate(),
+                     .records = Incomings(stamps.size())};
   read_origins(from, to.records);
   read_times(from, stamps, rules, to.records);
   read_content(from, rules, to.records);
+  to.mark = mark(from.getMark());
   return to;
 }
 

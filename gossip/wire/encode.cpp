@@ -213,7 +213,7 @@ Frame encode_one(const Digest& digest) {
   const auto closed = pack(digest.closed);
   const auto floors = pack(digest.floors);
   const std::size_t size = capnp::sizeInWords<schema::Digest>() + words(known.size()) + words(closed.size()) +
-                           words(floors.size());
+                           words(floors.size()) + words(digest.mark.size());
   return build_packed(size, [&](schema::Message::Builder root) {
     auto to = root.initDigest();
     to.setAsk(static_cast<schema::Ask>(digest.ask));
@@ -225,6 +225,9 @@ Frame encode_one(const Digest& digest) {
     if (!known.empty()) to.setKnown(data(known));
     if (!closed.empty()) to.setClosed(data(closed));
     if (!floors.empty()) to.setFloors(data(floors));
+    to.setGoesOn(digest.goes_on);
+    to.setAsks(digest.asks);
+    if (!digest.mark.empty()) to.setMark(data(digest.mark));
   });
 }
 
@@ -264,10 +267,12 @@ Frame encode_one(const Refused& refused) {
 
 Frame encode_one(const Records& records) {
   const Shape shape{records.records};
-  return build(shape.message_words(), [&](schema::Message::Builder root) {
+  return build(shape.message_words() + words(records.mark.size()), [&](schema::Message::Builder root) {
     auto to = root.initRecords();
     to.setStream(records.stream);
     to.setResync(records.resync);
+    to.setLate(records.late);
+    if (!records.mark.empty()) to.setMark(data(records.mark));
     fill(records.records, shape, to);
   });
 }

@@ -107,6 +107,9 @@ struct Digest {
 
   closed @7 :Data;      # Stamps.
   floors @8 :Data;      # Stamps.
+  goesOn @9 :Bool;      # That catch-up begins where an earlier one got to, and closes what that one was to close.
+  mark @10 :Data;       # The receiver's own, from its last records that were all taken: catch up from there.
+  asks @11 :UInt32;     # With `stopped` or `begins`: how many catchUp and resync the sender has had on this link by then.
 }
 
 struct Records {
@@ -118,7 +121,8 @@ struct Records {
   stamps @2 :List(UInt64);
 
   flags @3 :List(UInt8);
-  # Constant. 1: deleted; 2: has a value; 4: has one that travels apart. Never two of them; none is a stub.
+  # Constant. At most one of these: 1: deleted; 2: has a value; 4: has one that travels apart; 8: a stub of a value that
+  # the sender holds, and the receiver may hold. None: a stub.
 
   ttlsMs @4 :List(UInt32);
   # Constant. A record lives from its as-of on.
@@ -150,12 +154,19 @@ struct Records {
 
   largeSizes @13 :List(UInt32);
   # Constant. Of the values that travel apart, in the order of their records: more than 256 KiB each.
+
+  mark @14 :Data;
+  # How far the walk has got with these and all before them, in the sender's own terms; at most 520 bytes.
+
+  late @15 :Bool;
+  # They were held back until the receiver's clock would admit them. Meanwhile the sender may have told of later writes
+  # that it knows: for these records that does not count.
 }
 
 struct Close {
   stream @0 :UInt32;
   complete @1 :Bool;    # Ends the catch-up.
-  resync @2 :Bool;      # Ends a resync.
+  resync @2 :Bool;      # Ends a resync: the floors are those that rose over what it should have sent.
   answer @3 :Bool;      # The sender wants acknowledgements at once.
   closes @4 :Data;      # Stamps; of a catch-up beside those promised at its beginning.
   floors @5 :Data;      # Stamps.

@@ -20,6 +20,9 @@ using crdt::Stamps;
 using crdt::SteadyMs;
 using crdt::WallMs;
 
+/// How far a walk has got, in its sender's own terms: whoever received it gives it back. Empty: nowhere.
+using Mark = std::vector<std::byte>;
+
 /// Raised whenever an old node could misread a new one.
 inline constexpr std::uint32_t protocol_version = 4;
 
@@ -98,6 +101,9 @@ struct Digest {
   Role role = Role::none;
   bool silent = false;       ///< The sender streams nothing to anybody just now: its clock is wrong.
   std::uint32_t begins = 0;  ///< A catch-up of that stream begins: its end closes what was told up to here.
+  bool goes_on = false;    ///< It begins where an earlier one got to, and closes what that one was to close.
+  Mark mark;               ///< Of the receiver's: catch up from there.
+  std::uint32_t asks = 0;  ///< Of `stopped` and `begins`: how often the receiver had asked to be caught up.
 };
 
 /// Registers of one stream, to be merged in order.
@@ -106,14 +112,18 @@ struct Records {
   /// many links.
   std::uint32_t stream = 0;
   bool resync = false;
+  bool late = false;  ///< They were held back: the sender has told since that it knows of later writes.
   std::vector<crdt::Outgoing> records;
+  Mark mark;  ///< How far the walk has got with these and all before them; empty: no further than it had.
 };
 
 /// The same as it arrives: the views point into the frame.
 struct ReceivedRecords {
   std::uint32_t stream = 0;
   bool resync = false;
+  bool late = false;
   std::vector<crdt::Incoming> records;
+  Mark mark;
 };
 
 /// "Of every write of these origins up to there you now hold that version or a newer one", and how far
@@ -121,7 +131,7 @@ struct ReceivedRecords {
 struct Close {
   std::uint32_t stream = 0;
   bool complete = false;  ///< Ends the catch-up: all origins promised, at once. The stream is live from here.
-  bool resync = false;    ///< Ends a resync: `floors` are to be taken over.
+  bool resync = false;    ///< Ends a resync: these floors are to be taken over, too.
   Stamps closes;
   Stamps floors;
   Stamps acknowledged;

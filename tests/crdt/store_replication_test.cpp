@@ -264,19 +264,24 @@ TEST_CASE("resync: live values up to the danger become stubs unless confirmed li
   deliver(store, by_mark, at(10));
   deliver(store, put_of("unconfirmed", "v", hlc(2), east), at(10));
   deliver(store, put_of("newer", "v", hlc(3), east), at(10));
-  deliver(store, confirmed, at(10), {.confirms = true});  // in a resync before this one
-  deliver(store, put_of("unconfirmed", "v", hlc(2), east), at(10), {.confirms = true});
-  store.begin_confirming();
-  REQUIRE(deliver(store, confirmed, at(10), {.confirms = true}) == Applied::unchanged);
-  deliver(store, stub_of(by_stub), at(10), {.confirms = true});
+  const Confirming before = store.begin_confirming();
+  deliver(store, confirmed, at(10), {.confirms = before});
+  deliver(store, put_of("unconfirmed", "v", hlc(2), east), at(10), {.confirms = before});
+  const ApplyRules rules{.confirms = store.begin_confirming()};
+  REQUIRE(deliver(store, confirmed, at(10), rules) == Applied::unchanged);
+  deliver(store, stub_of(by_stub), at(10), rules);
   Write mark = stub_of(by_mark);
   mark.large_bytes = 300'000;
-  deliver(store, mark, at(10), {.confirms = true});
-  deliver(store, put_of("received", "v", hlc(2), west), at(10), {.confirms = true});
-  deliver(store, put_of("overwritten", "v", hlc(1), east), at(10), {.confirms = true});
+  deliver(store, mark, at(10), rules);
+  deliver(store, put_of("received", "v", hlc(2), west), at(10), rules);
+  deliver(store, put_of("overwritten", "v", hlc(1), east), at(10), rules);
   deliver(store, put_of("overwritten", "w", hlc(2), west), at(10));
-  deliver(store, put_of("unconfirmed", "older", hlc(1), west), at(10), {.confirms = true});
-  store.drop_unconfirmed(hlc(2));
+  deliver(store, put_of("unconfirmed", "older", hlc(1), west), at(10), rules);
+  SlotPlace place;
+  // Some slots at a time.
+  int turns = 1;
+  while (!store.drop_unconfirmed(hlc(2), {{rules.confirms, rules.confirms}}, place, 200)) ++turns;
+  REQUIRE(turns > 3);
   REQUIRE(value_at(store, "confirmed", at(10)));
   REQUIRE(value_at(store, "by mark", at(10)));
   REQUIRE(value_at(store, "received", at(10)));

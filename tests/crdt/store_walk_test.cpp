@@ -314,17 +314,61 @@ TEST_CASE("walk: what an unfinished one has not seen is not skipped by its curso
   REQUIRE(sent.size() == 10);
 }
 
-TEST_CASE("walk: in a resync, doubtful values travel as stubs", "[store]") {
+TEST_CASE("walk: in a resync, doubtful values travel as stubs, and so does what the peer has closed",
+          "[store]") {
   Store store{{.shards = 1}, self};
   for (int i = 0; i < 10; ++i) deliver(store, put_of(std::to_string(i), "v", hlc(i), Origin{1}), at(20));
-  const WalkId id =
-      store.begin_walk({.closed = {{Origin{1}, hlc(7)}}, .resync_up_to = hlc(5), .doubtful_up_to = hlc(3)});
+  const WalkId id = store.begin_walk({.closed = {{Origin{1}, hlc(7)}}, .resync_up_to = hlc(5)});
   std::vector<Outgoing> sent;
-  REQUIRE(store.walk(id, 100'000, at(20), sent));
+  REQUIRE(store.walk(id, 100'000, at(20), sent, hlc(3)));
   RingCursor cursor;
   (void)store.end_walk(id, cursor);
   REQUIRE(sent.size() == 8);  // 0 to 5 and 8, 9
-  for (const Outgoing& each : sent) REQUIRE(bool{each.block} == (each.meta.as_of > hlc(3)));
+  for (const Outgoing& each : sent) {
+    REQUIRE(bool{each.block} == (each.meta.as_of > hlc(7)));
+    REQUIRE(each.is_held == (each.meta.as_of > hlc(3) && each.meta.as_of <= hlc(5)));
+  }
+}
+
+TEST_CASE("walk: another goes on after the last shard that was walked to its end", "[store]") {
+  Store store{{.shards = 8}, self};
+  std::vector<std::uint64_t> heads;
+  for (int i = 0; i < 100; ++i) (void)store.set(std::to_string(i), "v", ttl, at(1));
+  const WalkId first = store.begin_walk({});
+  store.mark_changes(heads);
+  std::vector<Outgoing> sent;
+  while (sent.size() < 40) REQUIRE_FALSE(store.walk(first, 1, at(1), sent));
+  const Visited visited = store.visited(first);
+  RingCursor cursor;
+  (void)store.end_walk(first, cursor);
+  const auto shard_of = [](const Outgoing& one) { return static_cast<std::uint64_t>(one.meta.hash) >> 61; };
+  const auto is_visited = [&](const Outgoing& one) { return visited[shard_of(one)] != 0; };
+  REQUIRE(std::ranges::count_if(sent, is_visited) > 20);
+  REQUIRE(std::ranges::count(visited, 0u) > 2);
+
+  (void)store.set("later", "v", ttl, at(2));
+  Visited with_nonsense = visited;
+  with_nonsense[7] = ~std::uint64_t{0};  // no place that this ring ever was at
+  const WalkId second = store.begin_walk({}, with_nonsense);
+  std::vector<Outgoing> rest;
+  while (!store.walk(second, 1'000, at(2), rest)) {
+  }
+  REQUIRE(std::ranges::none_of(rest, is_visited));
+  REQUIRE(store.visited(second)[0] == heads[0]);
+  (void)store.end_walk(second, cursor);
+  std::set<KeyHash> all;
+  for (const std::vector<Outgoing>* part : {&sent, &rest}) {
+    for (const Outgoing& one : *part) all.insert(one.meta.hash);
+  }
+  // Changes since the first came by are left to the ring.
+  std::size_t bytes = 1'000'000;
+  for (std::size_t shard = 0; shard < 8; ++shard) {
+    cursor.end[shard] = store.head(shard);
+    std::vector<Outgoing> changes;
+    REQUIRE(store.drain(shard, cursor, Changes::own, bytes, changes) == Drained::done);
+    for (const Outgoing& one : changes) all.insert(one.meta.hash);
+  }
+  REQUIRE(all.size() == 101);
 }
 
 }  // namespace

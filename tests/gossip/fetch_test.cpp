@@ -256,3 +256,25 @@ TEST_CASE("fetch: not from a peer that may hold what was overwritten and forgott
   CHECK(wishes(stranger).size() == before);
   CHECK_FALSE(b.fetched.back().found);
 }
+
+TEST_CASE_METHOD(Pair, "fetch: a peer that did not answer is asked again only once it was heard from",
+                 "[gossip]") {
+  for (int i = 0; i < 30; ++i) wires.set(a, "k" + std::to_string(i), "v");
+  wires.run(1s);
+  wires.stall(a, b);
+  wires.run(1ms);
+  const SteadyMs stopped = wires.steady;
+  for (int i = 0; i < 28; ++i) {
+    const std::size_t ended = b.fetched.size();
+    wires.fetch(b, "k" + std::to_string(i));
+    REQUIRE(wires.run_until([&] { return b.fetched.size() > ended; }, 1s));
+    CHECK_FALSE(b.fetched.back().found);
+  }
+  CHECK(wires.steady - stopped < 300ms);
+  CHECK(b.stats().fetch_asks_out == 1);
+  wires.stall(a, b, false);
+  wires.run(100ms);
+  wires.fetch(b, "k28");
+  wires.run(100ms);
+  CHECK(wires.get(b, "k28") == "v");
+}

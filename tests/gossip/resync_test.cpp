@@ -270,7 +270,7 @@ TEST_CASE("resync: a value that the sender may hold for lack of news is stored w
     theirs.set(key, "v", hour, wires.wall(a));
     return *theirs.peek(theirs.hash(key));
   };
-  const auto before = record("before"), in_the_know = record("in the know");
+  const auto before = record("before"), in_the_know = record("in the know"), late = record("late");
   wires.run(10ms);
   const Hlc erased = wires.erase(a, "k").hlc;  // and forgotten
   wires.run(10ms);
@@ -284,6 +284,9 @@ TEST_CASE("resync: a value that the sender may hold for lack of news is stored w
   wires.say(stranger, Digest{.closed = {{a.origin(), erased}}});
   wires.say(stranger, Records{.stream = 1, .records = {in_the_know}});
   CHECK(wires.get(a, "in the know") == "v");
+  // But what it held back since is as it was before that.
+  wires.say(stranger, Records{.stream = 1, .late = true, .records = {late}});
+  CHECK(wires.get(a, "late") == "-");
 }
 
 TEST_CASE("resync: a load begun before it is not stored while it is pending", "[resync]") {

@@ -274,6 +274,31 @@ TEST_CASE("stream: a small replica and one that evicts stay quiet beside a large
   CHECK(b.store->stats().live == 10);
 }
 
+TEST_CASE(
+    "closes: a node whose clock is far ahead, and has forgotten what lives here, vouches for nobody else",
+    "[stream]") {
+  for (const bool is_far : {false, true}) {
+    Wires wires;
+    auto& a = wires.add();
+    auto& stranger = wires.stranger(a);
+    wires.say(stranger, hello_of(wires, a));
+    const Hlc now = a.store->clock().tick(wires.wall(a));
+    const WallMs theirs = wires.wall(a) + (is_far ? 1'001ms : 999ms);  // two drifts and something
+    SECTION("by the time it says it is") {
+      wires.say(stranger,
+                Close{.stream = 1, .complete = true, .closes = {{Origin{78}, now}}, .wall = theirs});
+    }
+    SECTION("by its own close") {
+      wires.say(stranger, Close{.stream = 1,
+                                .complete = true,
+                                .closes = {{Origin{77}, Hlc::at(theirs)}, {Origin{78}, now}},
+                                .wall = wires.wall(a)});
+    }
+    CHECK(closed_at(a, Origin{78}).is_zero() == is_far);
+    CHECK_FALSE(stranger.hung_up);
+  }
+}
+
 TEST_CASE("refusal: a stamp too far ahead is held back until its time comes at the peer", "[refusal]") {
   Wires wires;
   auto& a = wires.add();
@@ -295,6 +320,15 @@ TEST_CASE("refusal: a stamp too far ahead is held back until its time comes at t
   wires.run(110ms);
   CHECK(wires.get(b, "ahead") == "v");
   CHECK(wires.get(b, "after") == "v");
+  // Both say that they were held back; the write before was not.
+  std::size_t prompt = 0, late = 0;
+  for (const auto& arrival : wires.arrivals) {
+    const Received message = decoded(arrival.frame);
+    if (const auto* records = std::get_if<ReceivedRecords>(&message))
+      (records->late ? late : prompt) += records->records.size();
+  }
+  CHECK(prompt == 1);
+  CHECK(late == 2);
   wires.run(1s);
   CHECK(closed_at(b, a.origin()) > ahead.hlc);
   CHECK(a.stats().catch_ups == catch_ups);

@@ -102,6 +102,15 @@ inline Piece piece(std::size_t key_bytes, std::size_t value_bytes, std::uint32_t
       .block = crdt::BlockRef{crdt::Block::make(std::string(key_bytes, 'k'), std::string(value_bytes, 'v'))}};
 }
 
+/// Of a resync: stubs of values that the sender holds, and how far its walk has got.
+inline Records confirming_records() {
+  Records records{.stream = 5, .resync = true, .late = true};
+  records.records = {stub({hlc(3), origin(20)}, 0xdeed), stub({hlc(4), origin(20)}, 0xfeed)};
+  records.records.front().is_held = true;
+  records.mark = Mark(crdt::limits::mark_bytes_max, std::byte{7});
+  return records;
+}
+
 inline std::vector<Message> all() {
   const auto member = [](std::uint64_t n, bool left, std::string at) {
     return Member{origin(n),
@@ -126,7 +135,10 @@ inline std::vector<Message> all() {
                  0xabcdef,
                  Role::ingress,
                  true,
-                 77},
+                 77,
+                 true,
+                 {std::byte{1}, std::byte{0}, std::byte{255}},
+                 3},
           Digest{.known = {Hlc{1}, Hlc{~std::uint64_t{0}}}},
           Digest{},
           Digest{.ask = Ask::report},
@@ -138,6 +150,7 @@ inline std::vector<Message> all() {
           PieceAsk{.wanted = {crdt::KeyHash{8}, {hlc(8), origin(8)}}},
           piece(7, 262'145, 262'144),  // the last, of 8 bytes
           Piece{.wanted = {crdt::KeyHash{8}, {hlc(8), origin(8)}}, .offset = 3},
+          confirming_records(),
           Records{},
           Close{.stream = 8,
                 .complete = true,
@@ -177,7 +190,7 @@ inline std::vector<crdt::Outgoing> resend(const std::vector<crdt::Incoming>& rec
     if (record.has_value) block = crdt::BlockRef{crdt::Block::make(record.key, record.value)};
     if (record.large_bytes != 0)
       block = crdt::BlockRef{crdt::Block::make({}, std::string(record.large_bytes, 'v'))};
-    records.push_back({record.meta, std::move(block)});
+    records.push_back({record.meta, std::move(block), record.is_held});
   }
   return records;
 }
@@ -187,8 +200,11 @@ inline Message resend(const Received& received) {
   return std::visit(
       [](const auto& message) -> Message {
         if constexpr (std::is_same_v<std::decay_t<decltype(message)>, ReceivedRecords>) {
-          return Records{
-              .stream = message.stream, .resync = message.resync, .records = resend(message.records)};
+          return Records{.stream = message.stream,
+                         .resync = message.resync,
+                         .late = message.late,
+                         .records = resend(message.records),
+                         .mark = message.mark};
         } else if constexpr (std::is_same_v<std::decay_t<decltype(message)>, ReceivedFetched>) {
           return Fetched{
               .missing = message.missing, .records = resend(message.records), .whole = message.whole};
@@ -246,7 +262,8 @@ class Text {
   }
   void add(const Digest& m) {
     line("digest", static_cast<int>(m.ask), m.resync_up_to.raw, m.members_hash, static_cast<int>(m.role),
-         m.silent, m.begins);
+         m.silent, m.begins, m.goes_on, m.asks);
+    add(m.mark);
     for (const Hlc known : m.known) line(known.raw);
     for (const Stamps* stamps : {&m.closed, &m.floors}) {
       for (const auto& [origin, stamp] : *stamps) line(n(origin), stamp.raw);
@@ -254,13 +271,18 @@ class Text {
     }
   }
   void add(const Records& m) {
-    line("records", m.stream, m.resync);
+    line("records", m.stream, m.resync, m.late);
+    add(m.mark);
     add(m.records);
   }
+  void add(const Mark& mark) {
+    for (const std::byte byte : mark) out_ << static_cast<int>(byte) << ' ';
+    line("mark");
+  }
   void add(const std::vector<crdt::Outgoing>& records) {
-    for (const auto& [meta, block] : records) {
+    for (const auto& [meta, block, is_held] : records) {
       line(static_cast<std::uint64_t>(meta.hash), meta.stamp.hlc.raw, n(meta.stamp.origin), meta.as_of.raw,
-           meta.ttl_ms, meta.deleted);
+           meta.ttl_ms, meta.deleted, is_held);
       if (!block) continue;
       if (crdt::is_large(*block)) {
         line("large", block->value().size());  // which alone is sent
