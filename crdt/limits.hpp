@@ -95,7 +95,7 @@ inline constexpr std::size_t log_lines_max = 1'024;
 inline constexpr std::size_t link_window_bytes = 1024 * 1024;
 /// Records that wait for a peer's clock to come to them, with their values, per link. A frame more may come on top.
 inline constexpr std::size_t held_back_bytes_max = 1024 * 1024;
-/// What a link holds at most: its window, and the message that went beyond it.
+/// Bound of what one link holds: its window, and the message that went beyond it.
 inline constexpr std::size_t link_unsent_bytes_max = 2 * link_window_bytes;
 /// The same of all links together. While they hold much, each gets no more than a share of what is left (Choudhury and
 /// Hahne 1998), so that there is always some left for others; digests and closes go out all the same, up to

@@ -36,7 +36,7 @@ class Load {
 
   [[nodiscard]] KeyHash hash() const { return begun_.hash; }
   [[nodiscard]] Hlc as_of() const { return begun_.as_of; }
-  /// What it loads expires then at the latest.
+  /// The latest end of an entry that it loads.
   [[nodiscard]] WallMs ends_by() const { return begun_.ends_by; }
 
  private:

@@ -21,8 +21,8 @@ class OfThread {
   [[nodiscard]] unsigned number() const { return number_; }
   [[nodiscard]] SpareBlocks& spares() { return spares_; }
 
-  /// Whoever may be used by other threads until its destructor has returned holds one. When the library is unloaded, or
-  /// the process ends, and nobody does, what is kept of all threads is freed.
+  /// Held by each object that other threads may use until its destructor has returned. When the library is unloaded, or the
+  /// process ends, and there is none, what is kept of all threads is freed.
   class User {
    public:
     User() noexcept;

@@ -54,7 +54,7 @@ struct Stamp {
 /// with even ones (`HybridClock::tick`), so the two are never equal: between a load and a write, one came first.
 [[nodiscard]] constexpr Hlc load_time_after(Hlc hlc) { return {(hlc.raw + 1) | 1}; }
 
-/// What a write competes with: its own stamp, or the `as_of` of a load (load.hpp).
+/// The order in which writes of a key win: by their stamp, or the `as_of` of a load (load.hpp), and then by origin.
 struct Version {
   Hlc as_of;
   Origin origin = Origin::none;

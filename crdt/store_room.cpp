@@ -48,7 +48,7 @@ bool Store::over_capacity() const {
 
 void Store::make_room(std::size_t preferred, SlotId written, Debt debt) {
   if (evict_but(preferred, written, MayGo::any, debt)) return;
-  // What was just written goes last: only when nothing else is left to go, stubs over their budget included.
+  // The entry just written goes last: only when nothing else is left to go, stubs over their budget included.
   for (std::size_t i = 0; i < shards_.size() && over_capacity(); ++i) {
     const Hold shard{*this, i};
     note_floor(shard->trim_stubs(clock_.last().ms(), shard->stubs()));
@@ -56,8 +56,8 @@ void Store::make_room(std::size_t preferred, SlotId written, Debt debt) {
   evict_but(preferred, no_slot, MayGo::any, debt);
 }
 
-/// What arrives from elsewhere displaces nothing that is read here, unless its key is, too: it rather goes itself,
-/// and can be fetched. So a flood of others' writes leaves the readers here what they use.
+/// An entry that arrives from elsewhere displaces nothing that is read here, unless its key is, too: it rather goes
+/// itself, and can be fetched. So a flood of others' writes leaves the readers here what they use.
 void Store::admit(std::size_t index, SlotId arrived, const Meta& meta, Debt debt) {
   if (evict_but(index, arrived, MayGo::unread, debt)) return;
   {

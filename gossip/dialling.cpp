@@ -99,7 +99,7 @@ bool Engine::State::may_be_shared(const Dialer::Due& due) const {
   return due.is_seed && member != nullptr && member->address != due.target;
 }
 
-/// Whoever is reached first knows the others. The rest of many seeds is tried one by one: there may be a network
+/// The first node that is reached knows the others. The rest of many seeds is tried one by one: there may be a network
 /// apart behind it.
 std::size_t Engine::State::strangers_to_dial(Now now) const {
   if (!established.empty()) return now.steady >= next_stranger ? 1 : 0;
@@ -134,7 +134,7 @@ void Engine::State::note_answer(Now now, Link& link) {
   }
 }
 
-/// Those of members that are no more.
+/// Drops the addresses of members that are no more.
 void Engine::State::forget_addresses(Now now) {
   if (std::exchange(addresses_hash, membership.hash()) == membership.hash()) return;
   std::set<std::string> addresses;

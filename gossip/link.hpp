@@ -15,7 +15,7 @@
 
 namespace geolru::gossip {
 
-/// What a peer is to be told as soon as there is room for it: each once, and as it is then.
+/// Messages that a peer is owed as soon as there is room for them: each once, and as things are then.
 struct Owed {
   bool close = false;                                                   // how far it is acknowledged
   bool members = false;                                                 // all of them

@@ -21,7 +21,7 @@ Words Engine::State::who(const Link& link) {
   return link.peer.name.empty() ? Words{link.remote} : Words{Quoted{link.peer.name}, " (", link.remote, ")"};
 }
 
-/// Whoever connects comes from another port each time.
+/// A peer that connects comes from another port each time.
 std::string Engine::State::subject_of(const Link& link) {
   const auto parsed = link.dialled ? std::nullopt : parse_host_port(link.remote);
   return link.peer.name + '\0' + (parsed ? parsed->host : link.remote);

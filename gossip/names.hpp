@@ -32,7 +32,7 @@ class Names {
   [[nodiscard]] bool is_sought(const std::string& name) const;
   void forget(const std::string& name);
 
-  /// Those to look up now: seeds as they are due, and of the others no more than limits::lookups_max at a time.
+  /// Names to look up now: seeds as they are due, and of the others no more than limits::lookups_max at a time.
   [[nodiscard]] std::vector<std::string> take(SteadyMs now);
   [[nodiscard]] SteadyMs deadline() const;
 

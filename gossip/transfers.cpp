@@ -44,7 +44,7 @@ bool Engine::State::await_value(Now now, Link& link, const crdt::Incoming& recor
   transfer.is_missed = transfer.is_missed || awaited.is_missed;
   std::erase(transfer.without, link.id);
   if (transfer.is_running()) return true;
-  // Whoever told of it first has its turn, but for a neighbour: what is here crosses no boundary again.
+  // The first that told of it is asked, unless a neighbour can be: then the value crosses no boundary again.
   const Link* const before = find(transfer.told_by);
   if (before != nullptr && (is_near(*before) || !is_near(link))) return true;
   transfer.told_by = link.id;
@@ -236,7 +236,7 @@ void Engine::State::drop_transfer(Transfers::iterator it) {
   transfers.erase(it);
 }
 
-/// Whoever is gone gives nothing more.
+/// A link that is gone gives nothing more.
 void Engine::State::forget_source(const Link& gone) {
   for (auto it = transfers.begin(); it != transfers.end();) {
     const auto next = std::next(it);
@@ -283,7 +283,7 @@ void Engine::State::give_pieces(Now now, Link& link) {
 
 Piece Engine::State::piece_of(Now now, const PieceAsk& ask) {
   Piece piece{.wanted = ask.wanted, .offset = ask.offset};
-  // What a wrong clock wrote goes to nobody.
+  // A value that a wrong clock wrote goes to nobody.
   std::optional<crdt::Outgoing> held;
   if (!silent) held = store.peek(ask.wanted.hash);
   const bool is_it = held && held->meta.version() == ask.wanted.version && store.serves(*held, now.wall);
@@ -293,7 +293,7 @@ Piece Engine::State::piece_of(Now now, const PieceAsk& ask) {
   return piece;
 }
 
-/// Those asked for last are remembered: several peers ask for one value.
+/// The last few are remembered: several peers ask for one value.
 std::uint64_t Engine::State::content_hash_of(const Wanted& wanted, const crdt::Block& block) {
   const auto known = std::ranges::find(content_hashes, wanted, &ContentHash::wanted);
   if (known != content_hashes.end()) return known->hash;

@@ -119,9 +119,10 @@ WriteToken Cache::clear() {
 }
 
 bool Cache::wait(WriteToken token, WaitFor wanted, std::chrono::milliseconds timeout) {
+  Impl& cache = impl();
   if ((wanted.regions == 0 && wanted.neighbours == 0) || token == WriteToken{}) return true;
-  if (!impl().replicated) return false;
-  return impl().wait({.hlc = {token.time_}, .origin = crdt::Origin{token.origin_}}, wanted, timeout);
+  if (!cache.replicated) return false;
+  return cache.wait({.hlc = {token.time_}, .origin = crdt::Origin{token.origin_}}, wanted, timeout);
 }
 
 bool Cache::wait(WriteToken token, std::size_t regions, std::chrono::milliseconds timeout) {

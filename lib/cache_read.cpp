@@ -54,16 +54,17 @@ std::optional<Value> Cache::get(std::string_view key) {
 }
 
 std::vector<std::optional<Value>> Cache::get_many(std::span<const std::string_view> keys) {
+  Impl& cache = impl();
   std::vector<std::optional<Value>> values;
   values.reserve(keys.size());
   while (values.size() < keys.size()) {
     const std::size_t begin = values.size();
     const auto batch = keys.subspan(begin, std::min(keys.size() - begin, batch_keys_max));
     Impl::BatchBits wanted;
-    impl().find_batch(batch, values, wanted);
+    cache.find_batch(batch, values, wanted);
     for (std::size_t i = 0; i < batch.size(); ++i) {
       std::optional<Value>& value = values[begin + i];
-      if (!value) value = impl().miss(batch[i], wanted[i]);
+      if (!value) value = cache.miss(batch[i], wanted[i]);
     }
   }
   return values;

@@ -81,6 +81,8 @@ crdt::Eviction to_eviction(Eviction eviction) {
          ", which is no such value; use Eviction::lru or Eviction::sieve");
 }
 
+bool is_replicated(const Options& options) { return !options.listen.empty() || !options.seeds.empty(); }
+
 void check_times(const Options& options) {
   check_duration("max_ttl", options.max_ttl, limits::ttl_max);
   if (options.ttl) {
@@ -95,6 +97,13 @@ void check_times(const Options& options) {
   check_duration("max_drift", options.max_drift, limits::drift_max);
   if (options.fetch_timeout != Ms::zero())
     check_duration("fetch_timeout", options.fetch_timeout, limits::fetch_timeout_max);
+  // Among peers the life of a loaded entry counts from `max_drift` before its load.
+  if (options.loader && is_replicated(options) && options.max_ttl <= options.max_drift) {
+    refuse("Options::max_ttl, " + in_ms(options.max_ttl) + ", is not above Options::max_drift, " +
+           in_ms(options.max_drift) +
+           ", so nothing that Options::loader returns could be kept; raise max_ttl, or lower max_drift, on "
+           "every node of the cluster");
+  }
 }
 
 void check_names(const Options& options) {
@@ -194,7 +203,7 @@ crdt::StoreOptions store_options(const Options& options) {
   store.max_ttl = options.max_ttl;
   store.max_drift = options.max_drift;
   store.hash_seed = crdt::cluster_seed(options.cluster);
-  store.replicated = !options.listen.empty() || !options.seeds.empty();
+  store.replicated = is_replicated(options);
   store.eviction = to_eviction(options.eviction);
   store.fence_all = find_fence_all();
   return store;

@@ -283,8 +283,8 @@ TEST_CASE("apart: two clocks apart cost nothing, say so, and the writes come whe
       CHECK(lines <= 2);  // once a minute
       CHECK(std::chrono::abs(node->engine->clock_offset() + (node == &a ? ahead : -ahead)) <= 2ms);
     }
-    // All that is admissible by now is closed, and the rest is counted as time passes; but not where the clocks are so far
-    // apart that one side forgets what lives on the other.
+    // Everything that is admissible by now is closed, and the rest is counted as time passes; but not where the clocks are
+    // so far apart that one side forgets what lives on the other.
     CHECK((closed_at(b, a.origin()).ms() >= wires.wall(b) + 500ms - 300ms) == (ahead <= 1s));
     // A key that is overwritten all the time comes all the same.
     for (int i = 0; i < 100; ++i) {

@@ -1,4 +1,4 @@
-// What links hold that the network has not taken, and how often a message is encoded.
+// Bytes that links hold and the network has not taken, and how often a message is encoded.
 #include "tests/catch.hpp"
 #include "tests/gossip/helpers.hpp"
 

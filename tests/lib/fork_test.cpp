@@ -117,16 +117,21 @@ TEST_CASE("fork: any call of an inherited cache throws in the child", "[lib][for
   CHECK(in_child([&] {
           Cache& cache = pair.east;
           const auto load = [](std::string_view) { return std::optional<std::string>{}; };
-          const bool all = is_refused([&] { static_cast<void>(cache.get("k")); }) &&
-                           is_refused([&] { cache.set("k", "w"); }) &&
-                           is_refused([&] { cache.erase("k"); }) && is_refused([&] { cache.clear(); }) &&
-                           is_refused([&] { cache.wait(token, 1, 1s); }) &&
-                           is_refused([&] { cache.get_or_load("k", load); }) &&
-                           is_refused([&] { static_cast<void>(cache.contains("k")); }) &&
-                           is_refused([&] { static_cast<void>(cache.members()); }) &&
-                           is_refused([&] { static_cast<void>(cache.stats()); }) &&
-                           is_refused([&] { static_cast<void>(cache.why("k")); }) &&
-                           is_refused([&] { static_cast<void>(cache.staleness()); });
+          const bool all =
+              is_refused([&] { static_cast<void>(cache.get("k")); }) &&
+              is_refused([&] { cache.set("k", "w"); }) && is_refused([&] { cache.erase("k"); }) &&
+              is_refused([&] { cache.clear(); }) && is_refused([&] { cache.wait(token, 1, 1s); }) &&
+              is_refused([&] { cache.wait({}, 1, 1s); }) &&
+              is_refused([&] { cache.wait(token, WaitFor{}, 1s); }) &&
+              is_refused([&] { static_cast<void>(cache.get_many({})); }) &&
+              is_refused([&] { cache.set_many({}); }) && is_refused([&] { cache.erase_many({}); }) &&
+              is_refused([&] { static_cast<void>(cache.ttl("k")); }) &&
+              is_refused([&] { cache.get_or_load("k", load); }) &&
+              is_refused([&] { static_cast<void>(cache.contains("k")); }) &&
+              is_refused([&] { static_cast<void>(cache.members()); }) &&
+              is_refused([&] { static_cast<void>(cache.stats()); }) &&
+              is_refused([&] { static_cast<void>(cache.why("k")); }) &&
+              is_refused([&] { static_cast<void>(cache.staleness()); });
           return all ? 0 : 1;
         }) == 0);
   CHECK(holds(pair.east, "k", "v"));

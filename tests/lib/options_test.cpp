@@ -38,6 +38,7 @@ struct Bad {
 
 TEST_CASE("options: what is wrong throws, names the member and says what to do", "[lib]") {
   const std::string long_name(256, 'n');
+  const auto nothing = [](std::string_view) { return std::optional<std::string>{}; };
   const std::vector<Bad> all{
       {{.capacity_bytes = 0}, "capacity_bytes", "set it"},
       {{.capacity_bytes = 100}, "capacity_bytes is 100", "at least "},
@@ -55,6 +56,10 @@ TEST_CASE("options: what is wrong throws, names the member and says what to do",
       {{.listen = "127.0.0.1:0", .advertise = "0.0.0.0:7400"}, "advertise", "nobody can dial"},
       {{.listen = "127.0.0.1:0", .advertise = "[::]:7400"}, "advertise", "nobody can dial"},
       {{.ttl = 2h, .max_ttl = 1h}, "ttl, 7200000 ms", "lower it"},
+      {{.max_ttl = 500ms, .loader = nothing, .listen = "127.0.0.1:0"}, "max_ttl, 500 ms", "raise max_ttl"},
+      {{.max_ttl = 2s, .loader = nothing, .seeds = {"127.0.0.1:1"}, .max_drift = 3s},
+       "max_ttl, 2000 ms",
+       "max_drift"},
       {{.ttl = 0ms}, "ttl is 0", "more than 0"},
       {{.ttl = -1ms}, "ttl is -1", "more than 0"},
       {{.max_ttl = 0ms}, "max_ttl is 0", "more than 0"},
@@ -90,6 +95,10 @@ TEST_CASE("options: the bounds themselves are fine", "[lib]") {
   CHECK(complaint({.region = "Zürich", .name = "東京 \"1\" \xff"}).empty());
   CHECK(complaint({.ttl = 1h, .max_ttl = 1h}).empty());
   CHECK(complaint({.ttl = 1ms, .max_ttl = crdt::limits::ttl_max}).empty());
+  const auto nothing = [](std::string_view) { return std::optional<std::string>{}; };
+  CHECK(complaint({.max_ttl = 501ms, .loader = nothing, .listen = "127.0.0.1:0"}).empty());
+  CHECK(complaint({.max_ttl = 500ms, .loader = nothing}).empty());
+  CHECK(complaint({.max_ttl = 500ms, .listen = "127.0.0.1:0"}).empty());
   const std::string name(255, 'n');
   CHECK(complaint({.cluster = name, .region = name, .name = name}).empty());
   CHECK(complaint({.connect_timeout = 1ms, .gossip_interval = 1ms, .max_drift = 1ms}).empty());

@@ -79,7 +79,7 @@ class GEOLRU_API Cache {
   /// waits for that and calls the loader, like `get_or_load`. An entry may be served a few milliseconds past its end.
   [[nodiscard]] std::optional<Value> get(std::string_view key);
 
-  /// What `get` returns for each of `keys`, one for one. Much faster than as many calls of `get`, where there are more
+  /// The result of `get` for each of `keys`, one for one. Much faster than as many calls of `get`, where there are more
   /// entries than fit the processor's caches: the memory of several is fetched at the same time. Not one moment's
   /// picture: other threads may write between two keys. With `Options::loader` misses are loaded one after another;
   /// what one throws ends the call.
@@ -88,8 +88,9 @@ class GEOLRU_API Cache {
   /// The value of `key`; where it was evicted here, from the nearest node that holds it, if it comes within
   /// `Options::fetch_timeout`; else what `loader(key)` returns, which is then set with `options`. Callers of one
   /// key share one loader call, on the thread of the first of them, and what it returns or throws; nullopt is not
-  /// stored. The TTL counts from when the loader returns; the entry ends `max_drift` earlier than `max_ttl` after the call,
-  /// at the latest. With `SetOptions::wait_at_most` a caller waits no longer than that for another's loader.
+  /// stored. The TTL counts from when the loader returns; the entry ends `max_ttl` after the call at the latest,
+  /// `max_drift` earlier if the cache is not a local one, and is not stored where that is over already. With
+  /// `SetOptions::wait_at_most` a caller waits no longer than that for another's loader.
   /// A result for which there would be no room here if all else went (see `set`) is given to the callers and not stored.
   ///
   /// A set, erase or clear that begins after the loader did wins over it, on every node. What the loader returned is not
@@ -134,7 +135,8 @@ class GEOLRU_API Cache {
   WriteToken set(std::string_view key, std::span<const std::byte> value, SetOptions options = {});
 
   /// Sets each key to its value, in this order, as so many calls of `set` would; the token is that of the last, whose
-  /// `wait` waits for all. Throws like `set`, before anything is set, but for std::bad_alloc.
+  /// `wait` waits for all, and names no write if there is no key. Throws like `set`, before anything is set, but for
+  /// std::bad_alloc.
   WriteToken set_many(std::span<const std::pair<std::string_view, std::string_view>> entries,
                       SetOptions options = {});
 
@@ -142,7 +144,8 @@ class GEOLRU_API Cache {
   WriteToken erase(std::string_view key);
 
   /// Removes each of `keys`, in this order, as so many calls of `erase` would; the token is that of the last, whose `wait`
-  /// waits for all. Throws like `erase`, before anything is removed, but for std::bad_alloc.
+  /// waits for all, and names no write if there is no key. Throws like `erase`, before anything is removed, but for
+  /// std::bad_alloc.
   WriteToken erase_many(std::span<const std::string_view> keys);
 
   /// Removes every entry of the cluster that is older than this call, also those that arrive only later.
@@ -160,8 +163,9 @@ class GEOLRU_API Cache {
 
   // -- The cluster -------------------------------------------------------------------------------------
 
-  /// Per other region, by name, how far behind it this node may be. A region that cannot be reached is kept, with an age
-  /// that grows, as long as one of its members is known that has not left. After `close` there is none.
+  /// Per other region, ordered by name, how far behind it this node may be. A region that cannot be reached is kept, with
+  /// an age that grows, until all its members have left or none of its writes can be alive any more. A region of which
+  /// nothing is complete here as yet is not among them. After `close` there is none.
   [[nodiscard]] std::vector<Staleness> staleness() const;
 
   /// Every node known, this one included, in no particular order. After `close` this one alone.

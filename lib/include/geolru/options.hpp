@@ -42,7 +42,8 @@ struct Options {
   /// Time to live of writes that name none; positive, at most `max_ttl`. Unset: `max_ttl`.
   std::optional<std::chrono::milliseconds> ttl = std::nullopt;
 
-  /// Nothing lives longer; positive, at most 49 days. The same in the whole cluster: others are refused.
+  /// Nothing lives longer; positive, at most 49 days, and above `max_drift` in a node with a `loader`. The same in the
+  /// whole cluster: others are refused.
   std::chrono::milliseconds max_ttl = std::chrono::hours{24};
 
   /// Called by `Cache::get` on a miss, as if by `Cache::get_or_load`. Empty: a miss is a miss. Called on the
@@ -62,12 +63,14 @@ struct Options {
   /// one. Empty: nobody can connect; with seeds this node only dials, without it is a local cache.
   std::string listen = {};
 
-  /// The address others are told, "host:port", or ":port" at the host that they see. Needs `listen`. Empty: that
-  /// of `listen` if its host is a specific one, else its port at the host that they see.
+  /// The address others are told, "host:port", or ":port" at the host that they see. The host may be a name, which they
+  /// look up whenever they dial. Needs `listen`. Empty: that of `listen` if its host is a specific one, else its port at
+  /// the host that they see.
   std::string advertise = {};
 
   /// Nodes to join by, "host:port"; any one that answers is enough. A name may resolve to many addresses and is
-  /// resolved again and again; one that does not resolve is logged and retried.
+  /// resolved again and again; one that does not resolve is logged and retried. May be a balancer's: one that leads to this
+  /// node itself is dialled again.
   std::vector<std::string> seeds = {};
 
   /// For a connection and its handshake; positive.
@@ -76,8 +79,9 @@ struct Options {
   /// Between digests to random peers, which find what streams have missed; positive.
   std::chrono::milliseconds gossip_interval{1'000};
 
-  /// How far clocks may differ: writes stamped further ahead are refused until their time comes. Positive, at
-  /// most a minute. The same in the whole cluster: others are refused.
+  /// How far clocks may differ: writes stamped further ahead are refused until their time comes, and a node that is off
+  /// by more than half of it from the median of three or more sends nothing (docs/clocks.md). Positive, at most a minute.
+  /// The same in the whole cluster: others are refused.
   std::chrono::milliseconds max_drift{500};
 
   /// Called with every line worth telling, one at a time, on a thread that the cache has for it alone. It may take its

@@ -8,7 +8,7 @@
 
 namespace geolru {
 
-/// What is known of a node's life.
+/// How a node is, as far as this one knows.
 enum class MemberState {
   alive,        ///< Something came of it within the last 3 s.
   suspect,      ///< Nothing did, but within the last 10 s.
@@ -26,7 +26,8 @@ struct Member {
   bool suspect = false;                    ///< `state` is suspect.
   bool linked = false;                     ///< A connection to it stands.
   std::chrono::milliseconds round_trip{};  ///< To it and back; 0 while unknown.
-  std::chrono::milliseconds lag{};         ///< Everything it wrote longer ago than this is known here.
+  /// Everything it wrote longer ago than this is known here; 0 for this node, and while nothing is known of that one.
+  std::chrono::milliseconds lag{};
   /// The algorithm by which the system sends on the connection, as "bbr" or "cubic": where the round trip is 5 ms or more,
   /// BBR if the system allows it (docs/links.md), else the system's own. Empty: there is no connection.
   std::string congestion = {};
@@ -60,7 +61,7 @@ struct Stats {
   std::chrono::milliseconds stub_horizon{};
   std::size_t members = 0;         ///< Nodes known and alive, this one included.
   std::size_t members_linked = 0;  ///< Of these, those a connection stands to.
-  /// How far the other nodes' wall clocks are ahead of this node's: the median; negative: behind.
+  /// How far the wall times of the linked nodes are ahead of this node's: the median; negative: behind; 0 while unknown.
   std::chrono::milliseconds clock_offset{};
   /// It is off by more than half of `Options::max_drift` from the median of all: until it is right, this node serves and
   /// listens and sends nothing. Then it sends what it held back, unless its writes are stamped more than `max_drift`
@@ -100,7 +101,8 @@ struct Stats {
   std::uint64_t records_forgettable = 0;         ///< Received, and older than anything that is remembered.
   std::uint64_t values_out_by_anti_entropy = 0;  ///< Sent because random gossip found them missing.
   std::uint64_t rejected_frames = 0;             ///< Messages received that made no sense.
-  std::uint64_t refused_stamps = 0;     ///< Times a write was put off that lay too far in the future.
+  /// Times a write, or news of a member, was put off that lay too far in the future, or was of one writer too many.
+  std::uint64_t refused_stamps = 0;
   std::uint64_t refused_by_peers = 0;   ///< Times a peer put a write off that this node sent.
   std::uint64_t records_held_back = 0;  ///< Writes sent later, since the peer's clock was too far behind.
   std::uint64_t refused_handshakes =

@@ -30,7 +30,7 @@ namespace geolru {
 template <typename T>
 struct Codec;
 
-/// What `Codec<T>::encode` may return.
+/// A type that `Codec<T>::encode` may return.
 template <typename Bytes>
 concept EncodedBytes = std::convertible_to<const Bytes&, std::string_view> ||
     std::convertible_to<const Bytes&, std::span<const std::byte>>;
@@ -107,7 +107,7 @@ class TypedCache {
     return found ? decode(*found) : std::nullopt;
   }
 
-  /// What `get` returns for each of `keys`, one for one, as fast as `Cache::get_many`.
+  /// The result of `get` for each of `keys`, one for one, as fast as `Cache::get_many`.
   [[nodiscard]] std::vector<std::optional<T>> get_many(std::span<const std::string_view> keys) {
     std::vector<std::optional<T>> values;
     values.reserve(keys.size());
