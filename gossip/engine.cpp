@@ -17,7 +17,8 @@ Engine::State::State(EngineOptions engine_options, crdt::Store& engine_store, No
     : options{std::move(engine_options)},
       store{engine_store},
       random{options.seed},
-      dialer{options.seeds, random.next()} {
+      dialer{options.seeds, random.next()},
+      membership{store.options().max_drift} {
   began = now.wall;
   close_own(now);
   write_self(now, false);

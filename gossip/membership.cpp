@@ -8,8 +8,6 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "crdt/limits.hpp"
-
 namespace geolru::gossip {
 namespace {
 
@@ -20,15 +18,17 @@ std::uint64_t hash_of(const Member& member) {
 
 WallMs end_of(const Member& member) { return member.stamp.ms() + member.lifetime; }
 
-/// Stamped before this node's clock went back by far: nothing later can be told of it.
-bool is_astray(const Member& member, WallMs now) { return member.stamp.ms() > now + crdt::limits::drift_max; }
-
 /// Which of two lives at one place is the later one.
 bool is_later(const Member& one, const Member& other) {
   return std::tie(one.stamp, one.origin) > std::tie(other.stamp, other.origin);
 }
 
 }  // namespace
+
+/// Stamped before this node's clock went back: nothing later can be told of it.
+bool Membership::is_astray(const Member& member, WallMs now) const {
+  return member.stamp.ms() > now + drift_max_;
+}
 
 void Membership::erase(std::map<Origin, Member>::iterator it) {
   hash_ -= hash_of(it->second);

@@ -16,6 +16,9 @@ namespace geolru::gossip {
 
 class Membership {
  public:
+  /// A register stamped further ahead than that is none that this node could be told: its clock has gone back since.
+  explicit Membership(Ms drift_max) : drift_max_{drift_max} {}
+
   /// Merges a register; the newest stamp of an origin wins. Of several lives at one address under one name only the newest
   /// is a member. True if it changed the map.
   bool merge(const Member& member, WallMs now);
@@ -40,7 +43,9 @@ class Membership {
  private:
   using Place = std::pair<std::string, std::string>;  // address and name
   void erase(std::map<Origin, Member>::iterator it);
+  [[nodiscard]] bool is_astray(const Member& member, WallMs now) const;
 
+  Ms drift_max_;
   std::map<Origin, Member> members_;
   std::map<Place, Origin> by_place_;  // Invariant: the members that have an address.
   WallMs next_end_ = WallMs::max();   // Invariant: no lifetime is over before,

@@ -53,12 +53,17 @@ bool Engine::State::await_value(Now now, Link& link, const crdt::Incoming& recor
   return true;
 }
 
-/// Entries of transfers that are over or wait elsewhere by now are left in the queue until their turn.
+/// Those of which pieces came go first, as these would have to make room for another. Entries of transfers that are over or
+/// wait elsewhere by now are left in the queue until their turn.
 void Engine::State::wait_for_turn(std::deque<crdt::KeyHash>& queue, Transfers::iterator it) {
   if (queue.size() >= 2 * limits::transfers_waiting_max)
     std::erase_if(queue, [&](crdt::KeyHash one) { return !transfers.contains(one); });
   if (queue.size() >= 2 * limits::transfers_waiting_max) return drop_transfer(it);
-  queue.push_back(it->first);
+  if (it->second.has_begun()) {
+    queue.push_front(it->first);
+  } else {
+    queue.push_back(it->first);
+  }
 }
 
 /// Begins the next that waits for this peer, or for anybody, if the peer has no other under way.
@@ -68,6 +73,25 @@ void Engine::State::start_transfers(Now now, Link& link) {
     return now.steady - it->second.moved_at >= timing::lost_transfer_max ||
            store.wanted(it->first, now.wall) != it->second.version;
   };
+  const auto is_lost = [&](Transfers::iterator it) {
+    return it != transfers.end() && !it->second.is_running() && it->second.told_by == LinkId{};
+  };
+  const auto begin_lost = [&](bool begun) {
+    for (std::size_t i = 0; !link.gives && i < lost_transfers.size();) {
+      const auto it = transfers.find(lost_transfers[i]);
+      if (begun && is_lost(it) && !it->second.has_begun()) return;
+      if (is_lost(it) && is_over(it)) {
+        drop_transfer(it);
+      } else if (is_lost(it) &&
+                 (it->second.lacks(link.id) || it->second.version.as_of <= rules_for(link).danger ||
+                  !begin_transfer(now, link, it))) {
+        ++i;
+        continue;
+      }
+      lost_transfers.erase(lost_transfers.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+  };
+  begin_lost(true);
   while (!link.gives && !link.large_waiting.empty()) {
     const auto it = transfers.find(link.large_waiting.front());
     if (it != transfers.end() && it->second.told_by == link.id && !it->second.is_running()) {
@@ -79,19 +103,7 @@ void Engine::State::start_transfers(Now now, Link& link) {
     }
     link.large_waiting.pop_front();
   }
-  // Each of the others is looked at once.
-  for (std::size_t left = lost_transfers.size(); !link.gives && left > 0; --left) {
-    const crdt::KeyHash hash = lost_transfers.front();
-    lost_transfers.pop_front();
-    const auto it = transfers.find(hash);
-    if (it == transfers.end() || it->second.is_running() || it->second.told_by != LinkId{}) continue;
-    if (is_over(it)) {
-      drop_transfer(it);
-    } else if (it->second.lacks(link.id) || it->second.version.as_of <= rules_for(link).danger ||
-               !begin_transfer(now, link, it)) {
-      lost_transfers.push_back(hash);
-    }
-  }
+  begin_lost(false);
 }
 
 /// False if too many are under way.

@@ -106,6 +106,7 @@ void weigh(Faults& f, Random& r) {
 void struggle(Faults& f, Random& r) {
   if (!r.chance(100)) return;
   f.nodes = std::min(f.nodes, r.pick({2u, 3u}));
+  f.dial_only = std::min(f.dial_only, f.nodes - 1);
   f.regions = std::min(f.regions, f.nodes);
   f.shards = r.pick({4u, 8u});
   f.keys = 60;

@@ -25,7 +25,7 @@ Member member(std::uint64_t origin, const std::string& region = far, std::uint64
 
 /// A membership and what the engine would say of each member.
 struct Cluster {
-  Membership membership;
+  Membership membership{Ms{60'000}};
   Ingresses ingresses;
   std::map<Origin, Standing> standings;
   SteadyMs now = start;
@@ -74,7 +74,7 @@ TEST_CASE("ingress: nodes spread over the members of a region, and each loss mov
     const Origin before = all.chosen().front();
     ++load[before];
 
-    Membership fewer;
+    Membership fewer{Ms{60'000}};
     for (std::uint64_t i = 2; i < 11; ++i) fewer.merge(member(i), wall);
     Ingresses without_last;
     without_last.rank(fewer, Origin{node}, "here");

@@ -35,7 +35,7 @@ TEST_CASE("membership: the newest stamp of an origin wins, in every order", "[me
   std::array order{&old, &left, &back};
   std::ranges::sort(order);
   do {
-    Membership map;
+    Membership map{60s};
     for (const Member* m : order) map.merge(*m, wall(5));
     REQUIRE(map.list() == std::vector{back});
     for (const Member* m : order) REQUIRE_FALSE(map.merge(*m, wall(5)));
@@ -43,7 +43,7 @@ TEST_CASE("membership: the newest stamp of an origin wins, in every order", "[me
 }
 
 TEST_CASE("membership: who left is back only by a later stamp", "[membership]") {
-  Membership map;
+  Membership map{60s};
   CHECK(map.merge(member(1, 1, true), wall(5)));
   CHECK_FALSE(map.merge(member(1, 1, false), wall(5)));
   CHECK_FALSE(map.merge(member(1, 0, false), wall(5)));
@@ -53,7 +53,7 @@ TEST_CASE("membership: who left is back only by a later stamp", "[membership]") 
 }
 
 TEST_CASE("membership: registers expire and are not taken again", "[membership]") {
-  Membership map;
+  Membership map{60s};
   CHECK(map.merge(member(1, 0), wall(0)));
   map.expire(wall(9'999));
   CHECK(map.find(Origin{1}) != nullptr);
@@ -64,7 +64,7 @@ TEST_CASE("membership: registers expire and are not taken again", "[membership]"
 }
 
 TEST_CASE("membership: equal maps have equal hashes, other ones do not", "[membership]") {
-  Membership one, two;
+  Membership one{60s}, two{60s};
   one.merge(member(1, 0), wall(0));
   one.merge(member(2, 0), wall(0));
   two.merge(member(2, 0), wall(0));
@@ -74,7 +74,7 @@ TEST_CASE("membership: equal maps have equal hashes, other ones do not", "[membe
   two.merge(member(1, 1), wall(1));
   CHECK(one.hash() != two.hash());
   one.expire(wall(20'000));
-  CHECK(one.hash() == Membership{}.hash());
+  CHECK(one.hash() == Membership{60s}.hash());
 }
 
 TEST_CASE("membership: of the lives at one address under one name the newest stays, in every order",
@@ -86,7 +86,7 @@ TEST_CASE("membership: of the lives at one address under one name the newest sta
   neighbour.name = "another";
   std::array order{0u, 1u, 2u};
   do {
-    Membership map;
+    Membership map{60s};
     map.merge(neighbour, wall(5));
     for (const unsigned i : order) map.merge(lives[i], wall(5));
     REQUIRE(map.list() == std::vector{lives[2], neighbour});
@@ -97,7 +97,7 @@ TEST_CASE("membership: of the lives at one address under one name the newest sta
 TEST_CASE("membership: a life from before the clock went back holds no place, and goes", "[membership]") {
   Member ahead = member(1, 7'200'000), now = member(2, 0);
   ahead.address = now.address;
-  Membership map;
+  Membership map{60s};
   CHECK(map.merge(ahead, wall(7'200'000)));
   CHECK(map.merge(now, wall(0)));
   CHECK(map.list() == std::vector{now});
@@ -107,7 +107,7 @@ TEST_CASE("membership: a life from before the clock went back holds no place, an
 }
 
 TEST_CASE("membership: lives that cannot be dialled do not replace each other", "[membership]") {
-  Membership map;
+  Membership map{60s};
   for (std::uint64_t i = 1; i <= 3; ++i) {
     Member one = member(i, static_cast<std::int64_t>(i));
     one.address.clear();
@@ -136,7 +136,7 @@ TEST_CASE("membership: too many go in an order that all who heard the same agree
   const std::vector<std::uint64_t> order{1, 2, 5, 4, 3, 6, 7};
   std::ranges::reverse(members);
   for (std::size_t most = 8; most > 0; --most) {
-    Membership map;
+    Membership map{60s};
     for (const Member& each : members) map.merge(each, wall(10));
     CHECK(map.shrink(most, Origin{8}, wall(1'000), heard) == 8 - most);
     CHECK(map.size() == most);

@@ -230,6 +230,30 @@ TEST_CASE("own clock: more than two drifts above the wall time a node begins fro
   }
 }
 
+TEST_CASE("own clock: a life that begins when the clock is right again is a member at once", "[skew]") {
+  for (const Ms blip : {1'500ms, 15'000ms, 60'000ms, 61'000ms}) {
+    Wires wires;
+    auto& a = wires.add();
+    auto& b = wires.add(joining({&a}));
+    settle(wires, a, b);
+    b.wall_offset = blip;
+    wires.act(b, [&](Engine& engine, Now now) { engine.clock_moved(now, blip); });
+    wires.run(5s);
+    b.wall_offset = 0ms;
+    wires.act(b, [&](Engine& engine, Now now) { engine.clock_moved(now, -blip); });
+    wires.run(2s);
+    CHECK(b.stats().lives_from_nothing == 1);
+    const auto views = a.engine->members(wires.now(a));
+    CHECK(std::ranges::count_if(views, [&](const MemberView& view) {
+            return view.origin == b.origin() && view.liveness == Liveness::alive && view.linked;
+          }) == 1);
+    // It is streamed to, and does not wait for gossip.
+    wires.set(a, "k", "v");
+    wires.run(500ms);
+    CHECK(wires.get(b, "k") == "v");
+  }
+}
+
 TEST_CASE("own clock: this node is among its members, however far its clock has jumped", "[skew]") {
   Wires wires;
   auto& a = wires.add();

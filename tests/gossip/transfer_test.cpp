@@ -325,3 +325,33 @@ TEST_CASE("large: a peer that asks for pieces and reads nothing costs no more th
   for (std::uint32_t i = 0; i < 100'000; ++i) wires.say(peer.peer, PieceAsk{wanted, i % 60 * 65'536, true});
   CHECK(node.engine->links().front().unsent < 4 * piece);
 }
+
+TEST_CASE("large: pieces that came are not given up for a value of which none came", "[large]") {
+  Wires wires;
+  Setup small = roomy();
+  small.store.capacity_bytes = std::size_t{4} << 20;  // an eighth is room for one of the two
+  Wires::Node& node = wires.add(small);
+  const std::string value = large_value(400'000);
+  std::optional<Stamp> one, other;
+  std::size_t given = 0;
+  // Each link brings three pieces. What it told it need not tell again, since that was closed.
+  for (std::uint64_t number = 80; number < 90 && given < 14; ++number) {
+    Source source{wires, node, number};
+    if (!one) {
+      one = source.stamp();
+      other = Stamp{Hlc{one->hlc.raw + 2}, one->origin};
+      source.tell(*one, "k1", value);
+      source.tell(*other, "k2", value);
+    }
+    wires.run(500ms);
+    for (int i = 0; i < 3; ++i) {
+      const bool is_one =
+          !source.asks().empty() && source.asks().back().wanted.hash == node.store->hash("k1");
+      given += source.give(is_one ? *one : *other, is_one ? "k1" : "k2", value, 1);
+    }
+    source.hang_up();
+  }
+  CHECK((evenly(wires, node, "k1") == value));
+  CHECK((evenly(wires, node, "k2") == value));
+  CHECK(given == 14);
+}
