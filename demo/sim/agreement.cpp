@@ -1,13 +1,38 @@
 // demo/sim/agreement.cpp – the checker's liveness half: when a cluster counts as agreeing.
 #include <algorithm>
+#include <optional>
+#include <vector>
 
 #include "demo/sim/checker.hpp"
 
 namespace geolru::sim {
 
+bool Checker::is_outvoted(Origin origin) const {
+  std::optional<WallMs> own;
+  Ms max_drift{};
+  std::vector<WallMs> others;
+  for (NodeId node = 0; node < world_.size(); ++node) {
+    if (!world_.up(node)) continue;
+    const bool is_it = world_.store(node).self() == origin;
+    if (is_it && !world_.engine(node).clock_is_wrong()) return false;
+    if (is_it) {
+      own = world_.wall(node);
+      max_drift = world_.store(node).options().max_drift;
+    } else {
+      others.push_back(world_.wall(node));
+    }
+  }
+  if (!own || others.size() < 2) return false;
+  std::ranges::sort(others);
+  const Ms near = max_drift / 2;
+  // Of an even number the nearer of the two in the middle.
+  const WallMs low = others[(others.size() - 1) / 2], high = others[others.size() / 2];
+  return *own < low - near || *own > high + near;
+}
+
 std::optional<std::string> Checker::unheard(NodeId node, KeyId key) {
   const Write* newest = history_.newest(key);
-  if (!newest) return std::nullopt;
+  if (!newest || is_outvoted(newest->stamp.origin)) return std::nullopt;
   auto& store = world_.store(node);
   const auto held = store.peek(history_.hash(key));
   const std::string where = "node " + world_.name(node) + " key " + history_.name(key) + ": ";
@@ -25,6 +50,7 @@ std::optional<std::string> Checker::unheard(NodeId node, KeyId key) {
 }
 
 std::optional<std::string> Checker::logs_differ(NodeId a, NodeId b) {
+  if (is_outvoted(world_.store(a).self()) || is_outvoted(world_.store(b).self())) return std::nullopt;
   // Up to the later floor either may have forgotten what superseded a slot that the other still has; near the end
   // of their retention slots go when each node's sweep comes by.
   Hlc above = Hlc::at(world_.true_wall() - world_.store(a).options().max_ttl -

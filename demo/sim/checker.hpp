@@ -87,6 +87,9 @@ class Checker final : public Watcher {
   void check_evictions(NodeId node, NodeView& view);
   void check_all_keys(NodeId node, NodeView& view);
   void write_off(std::optional<NodeId> without);
+  /// Its clock is an outlier, and rightly so: nodes that agree with each other keep their wall times, and what it
+  /// writes is heard by none of them.
+  [[nodiscard]] bool is_outvoted(Origin origin) const;
   [[nodiscard]] std::optional<std::string> unheard(NodeId node, KeyId key);
   [[nodiscard]] std::optional<std::string> logs_differ(NodeId a, NodeId b);
 
