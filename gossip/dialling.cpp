@@ -48,21 +48,21 @@ std::optional<SteadyMs> Engine::State::put_off(Now now, const Dialer::Due& due) 
   const bool is_linked = due.origin != Origin::none && established_with(due.origin, LinkId{}) != nullptr;
   const bool is_cut = member != nullptr && cut_regions.contains(member->region);
   if (is_cut || links.size() >= limits::links_max) return next_multiple(now.steady, timing::dial_again);
-  if (is_linked) {
-    if (!may_be_shared(due) || now.steady < next_shared) return next_multiple(now.steady, timing::dial_again);
+  // A seed that is gone is dialled all the same: the way back from a partition that outlived the membership. Of one
+  // that has just come its digest will be heard of.
+  const bool is_new =
+      member != nullptr && store.clock().now(now.wall) - member->stamp.ms() < timing::unreachable_after;
+  const bool is_lost_seed = due.is_seed && !is_new && standing(now, due.origin) == Standing::gone;
+  const bool is_unwanted = member != nullptr && !is_lost_seed && !wants_link_with(*member);
+  if (is_linked || is_unwanted) {
+    if (!may_be_shared(due) || now.steady < next_shared)
+      return next_multiple(now.steady, is_linked ? timing::dial_again : timing::unwanted_wait);
     // All nodes together dial such a seed about once a second at most.
     const Ms pause = std::max(timing::shared_dial_again, Ms{1'000} * static_cast<int>(membership.size()));
     next_shared = now.steady + pause / 2 +
                   Ms{static_cast<Ms::rep>(random.below(static_cast<std::uint64_t>(pause.count())))};
     return std::nullopt;
   }
-  // A seed that is gone is dialled all the same: the way back from a partition that outlived the membership. Of one
-  // that has just come its digest will be heard of.
-  const bool is_new =
-      member != nullptr && store.clock().now(now.wall) - member->stamp.ms() < timing::unreachable_after;
-  const bool is_lost_seed = due.is_seed && !is_new && standing(now, due.origin) == Standing::gone;
-  if (member != nullptr && !is_lost_seed && !wants_link_with(*member))
-    return next_multiple(now.steady, timing::unwanted_wait);
   if (member == nullptr && due.is_seed) {
     if (strangers_left == 0) return now.steady + timing::dial_again;
     --strangers_left;

@@ -67,6 +67,7 @@ void Engine::State::on_hello(Now now, Link& link, const Hello& hello) {
     if (const auto wait = dialer.misled(now.steady, link.id)) {
       log(now, Severity::info, Topic::led_to_self, link.remote, link.remote,
           " leads to this node itself: it is dialled again in ", *wait, ", when another may answer");
+      next_shared = now.steady;
     }
     close_link(now, link.id, false);
     return;

@@ -46,6 +46,9 @@ class Checker final : public Watcher {
   [[nodiscard]] std::optional<std::string> disagreement();
   /// The same, but goes on to find up to `most` reasons.
   [[nodiscard]] std::vector<std::string> disagreements(std::size_t most);
+  /// From now on nobody need have heard of the writes of a node whose clock is an outlier and stays one.
+  void excuse_outvoted() { excuses_outvoted_ = true; }
+  [[nodiscard]] bool excuses_outvoted() const { return excuses_outvoted_; }
 
   [[nodiscard]] const History& history() const { return history_; }
   [[nodiscard]] std::uint64_t checks() const { return checks_; }
@@ -87,9 +90,8 @@ class Checker final : public Watcher {
   void check_evictions(NodeId node, NodeView& view);
   void check_all_keys(NodeId node, NodeView& view);
   void write_off(std::optional<NodeId> without);
-  /// Its clock is an outlier, and rightly so: nodes that agree with each other keep their wall times, and what it
-  /// writes is heard by none of them.
-  [[nodiscard]] bool is_outvoted(Origin origin) const;
+  /// Its clock is an outlier, and will stay one: the others, which agree with each other, keep their wall times.
+  [[nodiscard]] bool is_excused(Origin origin) const;
   [[nodiscard]] std::optional<std::string> unheard(NodeId node, KeyId key);
   [[nodiscard]] std::optional<std::string> logs_differ(NodeId a, NodeId b);
 
@@ -98,6 +100,7 @@ class Checker final : public Watcher {
   History history_;
   std::vector<NodeView> views_;
   std::optional<std::pair<NodeId, KeyId>> unheard_;  // of what was found last
+  bool excuses_outvoted_ = false;
   std::uint64_t checks_ = 0;
   Us clock_fault_{-1h};  // when some node's wall time was last off by more than half of the drift
 };

@@ -79,7 +79,11 @@ bool Cluster::agrees_within(Us time) {
       return true;
     }
     disagreement_ = *why;
-    if (world_->now() >= deadline) return false;
+    if (world_->now() >= deadline) {
+      if (checker_->excuses_outvoted()) return false;
+      checker_->excuse_outvoted();
+      continue;
+    }
     world_->events().run_until(std::min(deadline, world_->now() + 100ms));
   }
 }
