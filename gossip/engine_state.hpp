@@ -44,6 +44,7 @@ inline constexpr Ms hedge_after_min{
 inline constexpr Ms hedge_after_max{200};      // within these
 inline constexpr Ms clock_right_for{2'000};    // before a node whose clock was wrong begins anew
 inline constexpr Ms round_trip_max{60'000};    // longer ones are alike to who ranks peers
+inline constexpr Ms offer_wait{10'000};        // for the peer to say that it heard the last offer to its end
 inline constexpr Ms resync_kept{10'000};       // for its peer to be linked again, before another is asked
 inline constexpr Ms member_lifetime{300'000};  // of its register: then one that left or died is forgotten
 inline constexpr Ms member_rewrite{100'000};
@@ -206,6 +207,7 @@ struct Engine::State {
   void pump_walk(Now now, Link& link);
   void finish_walk(Now now, Link& link);
   void note_tails(Now now, Link& link);
+  void leave_out_tails(const Link& link, Stamps& held_there);
   void pump_live(Now now, Link& link);
   struct Step;
   [[nodiscard]] bool drain_pass(Now now, Link& link);

@@ -364,6 +364,9 @@ void Engine::State::on_close(Now now, Link& link, const Close& close) {
   link.pinged_at = now.steady;
   const auto steady = static_cast<std::uint64_t>(now.steady.time_since_epoch().count());
   if (close.pong != 0 && close.pong <= steady) {
+    if (link.offered_at &&
+        close.pong >= static_cast<std::uint64_t>(link.offered_at->time_since_epoch().count()))
+      link.offered_at.reset();
     // Both sides round to milliseconds: a short way may seem to have taken less than no time.
     const std::uint64_t elapsed = steady - close.pong;
     const Ms round_trip{static_cast<Ms::rep>(elapsed - std::min<std::uint64_t>(close.held_ms, elapsed))};

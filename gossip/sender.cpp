@@ -157,7 +157,9 @@ void Engine::State::start_catch_up(Now now, Link& link, Hlc resync_up_to, bool b
   link.walk_by_anti_entropy = by_anti_entropy;
   link.walk_mark.clear();
   link.walk_closes = knowledge.closed();
-  link.walk = store.begin_walk({link.peer_closed.sorted(), link.walk_resync_up_to}, visited);
+  Stamps held_there = link.peer_closed.sorted();
+  if (by_anti_entropy) leave_out_tails(link, held_there);
+  link.walk = store.begin_walk({std::move(held_there), link.walk_resync_up_to}, visited);
   link.out = Link::Out::walking;
   // After the walk began, which tells of every floor that rises under it; and before it visits anything, so that all
   // that is closed was stored by then.
@@ -306,7 +308,16 @@ void Engine::State::finish_walk(Now now, Link& link) {
   }
   note_tails(now, link);
   link.walk_closes = Stamps{};  // its memory, too
+  if (link.walk_by_anti_entropy) link.offered_at = now.steady;
   close_in_turn(now, link, Close{.complete = true, .resync = resyncing, .floors = missed});
+}
+
+/// What silent origins wrote beyond their last close was sent on this link, and nobody can close it.
+void Engine::State::leave_out_tails(const Link& link, Stamps& held_there) {
+  for (const auto& [origin, sent] : link.tails_sent) {
+    if (store.tail_fingerprint(origin, knowledge.closed(origin)) == sent)
+      crdt::raise_stamp(held_there, origin, Hlc{~std::uint64_t{0}});
+  }
 }
 
 void Engine::State::note_tails(Now now, Link& link) {
@@ -458,6 +469,8 @@ void Engine::State::send_close(Now now, Link& link, Close close) {
 void Engine::State::consider_offer(Now now, Link& link) {
   const bool has_much_to_say = link.unsent >= limits::link_window_bytes / 2;
   if (silent || link.out == Link::Out::walking || has_much_to_say || link.resume_at) return;
+  // Its digests know nothing yet of what it was sent: on a slow link there would be no end of it.
+  if (link.offered_at && now.steady - *link.offered_at < timing::offer_wait) return;
   // It has to resync, and nothing less would help it.
   if (!danger(floors(), link.peer_closed).is_zero()) return;
   for (const auto& [origin, closed] : knowledge.closed()) {
