@@ -78,6 +78,50 @@ TEST_CASE("catch-up: its end closes what was told up to its beginning, and no st
   CHECK(closed_at(node, other) == after);
 }
 
+TEST_CASE("offers: none before the last was answered, and what cannot be closed is sent once a link",
+          "[anti-entropy]") {
+  Wires wires;
+  auto& node = wires.add();
+  const Origin writer{77};
+  auto& gone = wires.stranger(node);
+  wires.say(gone, hello_of(wires, node, writer));
+  geolru::crdt::Store theirs{
+      {.capacity_bytes = 1 << 20, .max_ttl = hour, .hash_seed = node.store->options().hash_seed}, writer};
+  const Hlc closed = theirs.clock().tick(wires.wall(node));
+  theirs.set("k", "v", hour, wires.wall(node));
+  wires.say(gone, Digest{.begins = 1});
+  wires.say(gone, Close{.stream = 1, .complete = true, .closes = {{writer, closed}}});
+  wires.say(gone, Records{.stream = 1, .records = {*theirs.peek(theirs.hash("k"))}});
+  wires.run(5s);
+
+  auto& peer = wires.stranger(node);
+  wires.say(peer, hello_of(wires, node, Origin{88}));
+  const auto tails = [&] {
+    return std::ranges::count_if(peer.heard, [](const Frame& frame) {
+      return std::holds_alternative<ReceivedRecords>(decoded(frame));
+    });
+  };
+  const auto before = node.stats().catch_ups;
+  for (int i = 0; i < 3; ++i) wires.say(peer, Digest{.ask = Ask::offer});
+  CHECK(node.stats().catch_ups == before + 1);
+  CHECK(tails() == 1);
+  std::uint64_t ping = 0;
+  for (const Frame& frame : peer.heard) {
+    const Received said = decoded(frame);
+    if (const auto* close = std::get_if<Close>(&said)) ping = close->ping;
+  }
+  wires.say(peer, Close{.pong = ping});
+  wires.say(peer, Digest{.ask = Ask::offer});
+  CHECK(node.stats().catch_ups == before + 2);
+  wires.run(geolru::gossip::Ms{9'000});
+  wires.say(peer, Digest{.ask = Ask::offer});
+  CHECK(node.stats().catch_ups == before + 2);
+  wires.run(geolru::gossip::Ms{1'000});
+  wires.say(peer, Digest{.ask = Ask::offer});
+  CHECK(node.stats().catch_ups == before + 3);
+  CHECK(tails() == 1);
+}
+
 TEST_CASE("catch-up: it does not close over a stub that was dropped before its turn", "[stream]") {
   Wires wires;
   Setup forgetful = roomy();
