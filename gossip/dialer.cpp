@@ -123,6 +123,15 @@ void Dialer::succeeded(LinkId link, Origin origin) {
   target->rested = target->long_rested = {};
 }
 
+void Dialer::let_go(SteadyMs next, LinkId link) {
+  Target* target = find(link);
+  if (target == nullptr) return;
+  dialled_.erase(link);
+  target->link.reset();
+  target->next = next;
+  expect(next);
+}
+
 std::optional<Ms> Dialer::misled(SteadyMs now, LinkId link) {
   Target* target = find(link);
   if (target == nullptr) return std::nullopt;

@@ -35,6 +35,8 @@ class Dialer {
   void dialled(const std::string& target, LinkId link);
   /// The link stands, and this is who is there.
   void succeeded(LinkId link, Origin origin);
+  /// Its target has no more to do with the link, and is due at `next`.
+  void let_go(SteadyMs next, LinkId link);
   /// The link stands and leads to somebody who was not looked for: to ourselves, say. Its target is put off, longer each
   /// time, and has no more to do with the link. For how long; nothing if the link was not dialled.
   std::optional<Ms> misled(SteadyMs now, LinkId link);

@@ -35,6 +35,7 @@ void Engine::State::dial(Now now) {
     if (const auto until = put_off(now, due)) {
       dialer.postpone(*until, due.target);
     } else if (const auto place = dialer.place_of(now.steady, due.target)) {
+      if (may_be_shared(due)) put_off_shared(now);
       open_link(now, due, *place);
     }
   }
@@ -57,10 +58,6 @@ std::optional<SteadyMs> Engine::State::put_off(Now now, const Dialer::Due& due) 
   if (is_linked || is_unwanted) {
     if (!may_be_shared(due) || now.steady < next_shared)
       return next_multiple(now.steady, is_linked ? timing::dial_again : timing::unwanted_wait);
-    // All nodes together dial such a seed about once a second at most.
-    const Ms pause = std::max(timing::shared_dial_again, Ms{1'000} * static_cast<int>(membership.size()));
-    next_shared = now.steady + pause / 2 +
-                  Ms{static_cast<Ms::rep>(random.below(static_cast<std::uint64_t>(pause.count())))};
     return std::nullopt;
   }
   if (member == nullptr && due.is_seed) {
@@ -91,6 +88,13 @@ bool Engine::State::looks_gone(Now now, const Member& member) const {
 bool Engine::State::is_doubtful(Now now, const Dialer::Due& due) const {
   const Member* member = membership.find(due.origin);
   return !due.is_seed && (member == nullptr || looks_gone(now, *member));
+}
+
+/// All nodes together dial such seeds about once a second at most.
+void Engine::State::put_off_shared(Now now) {
+  const Ms pause = std::max(timing::shared_dial_again, Ms{1'000} * static_cast<int>(membership.size()));
+  next_shared = now.steady + pause / 2 +
+                Ms{static_cast<Ms::rep>(random.below(static_cast<std::uint64_t>(pause.count())))};
 }
 
 /// A seed that its node does not know as its own address: a balancer's, perhaps, behind which are others.
@@ -126,7 +130,14 @@ void Engine::State::note_answer(Now now, Link& link) {
   const Member* expected = membership.find(link.expected);
   const bool is_another = link.expected != link.peer.origin && expected != nullptr && !expected->left &&
                           expected->name != link.peer.name && dialer.target_of(link.id) == expected->address;
-  if (!is_another) return dialer.succeeded(link.id, link.peer.origin);
+  if (!is_another) {
+    dialer.succeeded(link.id, link.peer.origin);
+    // Another may answer there next time, whether this link lasts or not.
+    const auto target = dialer.target_of(link.id);
+    if (target && !dialer.seed_of(link.id).empty() && link.peer.address != *target)
+      dialer.let_go(now.steady + timing::dial_again, link.id);
+    return;
+  }
   ingresses.failed(link.expected, now.steady);
   if (const auto wait = dialer.misled(now.steady, link.id)) {
     log(now, Severity::info, Topic::led_astray, link, "at ", expected->address, " answers ",

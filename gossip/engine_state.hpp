@@ -132,6 +132,7 @@ struct Engine::State {
   void dial(Now now);
   [[nodiscard]] std::optional<SteadyMs> put_off(Now now, const Dialer::Due& due);
   [[nodiscard]] bool looks_gone(Now now, const Member& member) const;
+  void put_off_shared(Now now);
   [[nodiscard]] bool may_be_shared(const Dialer::Due& due) const;
   [[nodiscard]] std::size_t strangers_to_dial(Now now) const;
   void open_link(Now now, const Dialer::Due& due, const Address& place);

@@ -134,6 +134,29 @@ TEST_CASE("handshake: nodes that know a balancer only find each other, also if e
                         300s));
 }
 
+TEST_CASE("handshake: a balancer is asked again though the node that it led to is no neighbour",
+          "[handshake]") {
+  const Address balancer = "10.1.1.1:7400";
+  int no_neighbours = 0;
+  for (std::size_t led_to = 0; led_to < 3; ++led_to) {
+    Wires wires;
+    auto& first = wires.add(in_region("us"));
+    std::vector<Wires::Node*> us{&first};
+    for (int i = 0; i < 2; ++i) us.push_back(&wires.add(joining({&first}, in_region("us"))));
+    for (int i = 0; i < 2; ++i) wires.add(joining({&first}, in_region("eu")));
+    Setup knows = in_region("eu");
+    knows.engine.seeds = {balancer};
+    wires.balancers[balancer] = {us[led_to]};
+    auto& node = wires.add(knows);
+    wires.run(15s);
+    no_neighbours += link_between(node, *us[led_to]) ? 0 : 1;
+    auto& apart = wires.add(in_region("eu"));
+    wires.balancers[balancer] = {&apart};
+    CHECK(wires.run_until([&] { return streams(node, apart); }, 100s));
+  }
+  CHECK(no_neighbours > 0);
+}
+
 TEST_CASE(
     "handshake: another who answers where a member was expected is taken in, and the member dialled again",
     "[handshake]") {
