@@ -46,6 +46,8 @@ class Checker final : public Watcher {
   [[nodiscard]] std::optional<std::string> disagreement();
   /// The same, but goes on to find up to `most` reasons.
   [[nodiscard]] std::vector<std::string> disagreements(std::size_t most);
+  /// Whether some node is excused from agreement as yet, because its clock is outvoted.
+  [[nodiscard]] bool is_any_outvoted() const;
 
   [[nodiscard]] const History& history() const { return history_; }
   [[nodiscard]] std::uint64_t checks() const { return checks_; }
@@ -75,7 +77,7 @@ class Checker final : public Watcher {
 
   [[nodiscard]] std::string text(const Write& write) const;
   void check_clock(NodeId node, NodeView& view);
-  void note_clock_fault(NodeId node);
+  void note_clock_faults();
   void check_true_time(NodeId node, const Write& write) const;
   void check_audits(NodeId node, const NodeView& view) const;
   void check_life(NodeId node, NodeView& view);
@@ -90,6 +92,8 @@ class Checker final : public Watcher {
   /// Its clock is an outlier, and rightly so: nodes that agree with each other keep their wall times, and what it
   /// writes is heard by none of them.
   [[nodiscard]] bool is_outvoted(Origin origin) const;
+  /// It is an outlier whose clock is behind, rightly so: it refuses what those who agree write, until its time has come.
+  [[nodiscard]] bool is_to_refuse(NodeId node, const Write& write) const;
   [[nodiscard]] std::optional<std::string> unheard(NodeId node, KeyId key);
   [[nodiscard]] std::optional<std::string> logs_differ(NodeId a, NodeId b);
 
