@@ -183,6 +183,7 @@ struct Engine::State {
   [[nodiscard]] MemberView view_of(Now now, const Member& member) const;
 
   // -- skew_watch.cpp --------------------------------------------------------------------------------
+  [[nodiscard]] std::vector<Offset> clocks_of_peers(Now now) const;
   void watch_clock(Now now);
   void fall_silent(Now now, Offset offset);
   void end_silence(Now now);
