@@ -35,6 +35,7 @@ inline constexpr Ms lag_worth_offering{3'000};
 inline constexpr Ms acknowledged_within{3'000};
 inline constexpr Ms report_wait{1'000};
 inline constexpr Ms first_ask_wait{500};
+inline constexpr Ms stopped_wait{200};  // before a peer is asked again whose catch-up ended as it began
 inline constexpr Ms refusal_wait{
     100};  // before a refused stream is offered again, and twice as long each time
 inline constexpr unsigned refusal_doublings_max = 7;
@@ -185,6 +186,7 @@ struct Engine::State {
   [[nodiscard]] MemberView view_of(Now now, const Member& member) const;
 
   // -- skew_watch.cpp --------------------------------------------------------------------------------
+  [[nodiscard]] std::vector<Offset> clocks_of_peers(Now now) const;
   void watch_clock(Now now);
   void fall_silent(Now now, Offset offset);
   void end_silence(Now now);

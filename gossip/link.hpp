@@ -77,8 +77,9 @@ struct Link {
   Stamps peer_floors;                       // as it told
   std::optional<SteadyMs> behind_since;     // We are behind its floors.
   SteadyMs asked_at{};
-  Hlc own_close;     // The peer's own, as its stream told.
-  Hlc acknowledged;  // How far the peer was told that it is closed here.
+  SteadyMs next_ask{};  // not before
+  Hlc own_close;        // The peer's own, as its stream told.
+  Hlc acknowledged;     // How far the peer was told that it is closed here.
   PeerClock clock;
   std::optional<SteadyMs> apart_told_at;  // The log was told how far the two clocks are apart.
 

@@ -123,6 +123,9 @@ void Engine::State::on_digest(Now now, Link& link, const Digest& digest) {
     case Ask::stopped:
       if (digest.asks < link.asks) break;  // It was asked anew before it heard of that.
       link.in = Link::In::unasked;
+      // By its floors this node lacks more than a catch-up brings, which this node may not see: by a clock far ahead these
+      // floors are over.
+      if (link.in_stream < link.begun_stream) link.next_ask = now.steady + timing::stopped_wait;
       if (resyncs_with(link)) suspend_resync(now);
       break;
     case Ask::report:
@@ -401,7 +404,7 @@ void Engine::State::consider_asking(Now now) {
       link.behind_since.reset();
       if (link.peer_role == Role::none || link.in != Link::In::unasked) continue;
       if (awaits_resync_with(link)) abandon_resync();  // others have told what was missed
-      if (!ever_caught_up && is_served) continue;
+      if ((!ever_caught_up && is_served) || now.steady < link.next_ask) continue;
       ask(now, link, Ask::catch_up);
       is_served = true;
       continue;

@@ -43,10 +43,12 @@ void Engine::State::begin_round(Now now, bool answer) {
   }
 }
 
-/// Tells a peer to which nothing is streamed how far its own stream has come; and what time it is, to one of two
-/// that fell silent for their clocks.
+/// Tells a peer to which nothing is streamed how far its own stream has come, and what time it is: also where one of the two
+/// fell silent for its clock, and where each stands behind the other's floors. By a wrong clock it may do so for long.
 void Engine::State::acknowledge(Now now, Link& link) {
-  if (!link.is_established() || (link.in == Link::In::unasked && !silent && !link.peer_silent)) return;
+  const bool is_idle = link.role == Role::none && link.peer_role == Role::none &&
+                       link.in == Link::In::unasked && !silent && !link.peer_silent;
+  if (!link.is_established() || is_idle) return;
   const bool has_news = knowledge.closed(link.peer.origin) > link.acknowledged;
   if (!has_news && now.steady - link.closed_at < timing::remote_close_idle) return;
   if (!has_room(link, Say::control)) return;

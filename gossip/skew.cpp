@@ -18,11 +18,18 @@ Offset median_offset(const std::vector<Offset>& others) {
   return {least[(least.size() - 1) / 2], most[most.size() / 2]};
 }
 
-PeerMedian peer_median(std::vector<Ms> middles) {
-  if (middles.empty()) return {};
-  std::ranges::sort(middles);
-  return {.peers = middles.size(),
-          .offset = {middles[(middles.size() - 1) / 2], middles[middles.size() / 2]}};
+PeerMedian peer_median(const std::vector<Offset>& others) {
+  if (others.empty()) return {};
+  std::vector<Ms> least;
+  std::vector<Ms> most;
+  for (const Offset& other : others) {
+    least.push_back(other.least);
+    most.push_back(other.most);
+  }
+  std::ranges::sort(least);
+  std::ranges::sort(most);
+  const std::size_t low = (others.size() - 1) / 2, high = others.size() / 2;
+  return {.peers = others.size(), .low = {least[low], most[low]}, .high = {least[high], most[high]}};
 }
 
 }  // namespace geolru::gossip

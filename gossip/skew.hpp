@@ -31,14 +31,23 @@ struct Offset {
 /// The wall times of the peers, seen from this node's: the two in the middle, equal where their number is odd.
 struct PeerMedian {
   std::size_t peers = 0;
-  Offset offset{};
+  Offset low{}, high{};
 
-  /// Whether a wall time ahead of this node's by `ahead` lies within `near` of the median.
+  [[nodiscard]] Ms middle() const { return low.middle() + (high.middle() - low.middle()) / 2; }
+  /// Whether a wall time ahead of this node's by `ahead` seems to lie within `near` of the median: half of each round trip
+  /// is taken for the way back.
   [[nodiscard]] bool agrees_with(Ms ahead, Ms near) const {
-    return peers != 0 && offset.least >= ahead - near && offset.most <= ahead + near;
+    return peers != 0 && low.middle() >= ahead - near && high.middle() <= ahead + near;
+  }
+  /// Whether it can lie there at all, however long each way took.
+  [[nodiscard]] bool allows(Ms ahead, Ms near) const {
+    const auto is_allowed = [&](const Offset& one) {
+      return one.least <= ahead + near && one.most >= ahead - near;
+    };
+    return peers != 0 && is_allowed(low) && is_allowed(high);
   }
 };
-[[nodiscard]] PeerMedian peer_median(std::vector<Ms> middles);
+[[nodiscard]] PeerMedian peer_median(const std::vector<Offset>& others);
 
 /// One peer's wall clock, kept against this node's steady clock, so that no step of this node's wall time moves it.
 class PeerClock {

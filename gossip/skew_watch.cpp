@@ -14,19 +14,21 @@ Words behind_by(Ms behind) {
 
 }  // namespace
 
+/// How far the clocks are ahead of this one that are known by a round trip.
+std::vector<Offset> Engine::State::clocks_of_peers(Now now) const {
+  std::vector<Offset> others;
+  for (const auto& [id, link] : links) {
+    if (!link.is_established()) continue;
+    if (const auto offset = link.clock.offset(now.steady, now.wall)) others.push_back(*offset);
+  }
+  return others;
+}
+
 /// An outlier is off by more than half the drift from the median of all: beyond that, the times to which it lifts other
 /// clocks could make honest nodes refuse each other.
 void Engine::State::watch_clock(Now now) {
-  std::vector<Offset> others;
-  std::vector<Ms> middles;
-  for (const auto& [id, link] : links) {
-    if (!link.is_established()) continue;
-    if (const auto offset = link.clock.offset(now.steady, now.wall)) {
-      others.push_back(*offset);
-      middles.push_back(offset->middle());
-    }
-  }
-  peers_clock = peer_median(std::move(middles));
+  const std::vector<Offset> others = clocks_of_peers(now);
+  peers_clock = peer_median(others);
   tell_apart(now);
   const Offset median = median_offset(others);
   const Ms limit = store.clock().drift_max() / 2;

@@ -128,16 +128,9 @@ Stamps Engine::closed_since(std::uint64_t revision) const {
 
 const EngineStats& Engine::stats() const { return state_->stats; }
 
-Ms Engine::clock_offset() const { return state_->peers_clock.offset.middle(); }
+Ms Engine::clock_offset() const { return state_->peers_clock.middle(); }
 
-PeerMedian Engine::peers_clock(Now now) const {
-  std::vector<Ms> middles;
-  for (const auto& [id, link] : state_->links) {
-    if (!link.is_established()) continue;
-    if (const auto offset = link.clock.offset(now.steady, now.wall)) middles.push_back(offset->middle());
-  }
-  return peer_median(std::move(middles));
-}
+PeerMedian Engine::peers_clock(Now now) const { return peer_median(state_->clocks_of_peers(now)); }
 
 std::size_t Engine::clocks_apart() const { return state_->clocks_apart; }
 

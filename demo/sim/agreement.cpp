@@ -7,8 +7,7 @@
 
 namespace geolru::sim {
 
-bool Checker::is_excused(Origin origin) const {
-  if (!excuses_outvoted_) return false;
+bool Checker::is_outvoted(Origin origin) const {
   std::optional<WallMs> own;
   Ms max_drift{};
   std::vector<WallMs> others;
@@ -31,9 +30,21 @@ bool Checker::is_excused(Origin origin) const {
   return *own < low - near || *own > high + near;
 }
 
+bool Checker::is_any_outvoted() const {
+  for (NodeId node = 0; node < world_.size(); ++node) {
+    if (world_.up(node) && is_outvoted(world_.store(node).self())) return true;
+  }
+  return false;
+}
+
+bool Checker::is_to_refuse(NodeId node, const Write& write) const {
+  const auto& store = world_.store(node);
+  return write.stamp.hlc.ms() > world_.wall(node) + store.options().max_drift && is_outvoted(store.self());
+}
+
 std::optional<std::string> Checker::unheard(NodeId node, KeyId key) {
   const Write* newest = history_.newest(key);
-  if (!newest || is_excused(newest->stamp.origin)) return std::nullopt;
+  if (!newest || is_outvoted(newest->stamp.origin) || is_to_refuse(node, *newest)) return std::nullopt;
   auto& store = world_.store(node);
   const auto held = store.peek(history_.hash(key));
   const std::string where = "node " + world_.name(node) + " key " + history_.name(key) + ": ";
@@ -51,7 +62,7 @@ std::optional<std::string> Checker::unheard(NodeId node, KeyId key) {
 }
 
 std::optional<std::string> Checker::logs_differ(NodeId a, NodeId b) {
-  if (is_excused(world_.store(a).self()) || is_excused(world_.store(b).self())) return std::nullopt;
+  if (is_outvoted(world_.store(a).self()) || is_outvoted(world_.store(b).self())) return std::nullopt;
   // Up to the later floor either may have forgotten what superseded a slot that the other still has; near the end
   // of their retention slots go when each node's sweep comes by.
   Hlc above = Hlc::at(world_.true_wall() - world_.store(a).options().max_ttl -

@@ -64,7 +64,7 @@ void Checker::started(NodeId node) {
 
 void Checker::wrote(NodeId node, const Write& write) {
   history_.add(write);
-  note_clock_fault(node);
+  note_clock_faults();
   check_true_time(node, write);
   views_[node].touched.push_back(write.hash);
 }
@@ -93,7 +93,7 @@ void Checker::read(NodeId node, const std::string& key, const std::optional<std:
 void Checker::stepped(NodeId node) {
   NodeView& view = views_[node];
   ++checks_;
-  note_clock_fault(node);
+  note_clock_faults();
   check_evictions(node, view);
   check_clock(node, view);
   check_life(node, view);
@@ -110,10 +110,14 @@ void Checker::stepped(NodeId node) {
     check_all_keys(node, view);
 }
 
-void Checker::note_clock_fault(NodeId node) {
-  const Ms error = world_.wall(node) - world_.true_wall();
-  const Ms right = world_.store(node).options().max_drift / 2;
-  if (error > right || error < -right) clock_fault_ = world_.now();
+/// Of all nodes that run, also those that are paused: their faults last. That of a node that is down ended with it.
+void Checker::note_clock_faults() {
+  for (NodeId node = 0; node < world_.size(); ++node) {
+    if (!world_.up(node)) continue;
+    const Ms error = world_.wall(node) - world_.true_wall();
+    const Ms right = world_.store(node).options().max_drift / 2;
+    if (error > right || error < -right) clock_fault_ = world_.now();
+  }
 }
 
 /// A node stamps no further ahead than two drifts above its wall time, or begins anew. So once all wall times are right
@@ -289,7 +293,10 @@ void Checker::check_everything() {
   }
 }
 
-void Checker::crashing(NodeId node) { write_off(node); }
+void Checker::crashing(NodeId node) {
+  note_clock_faults();
+  write_off(node);
+}
 
 void Checker::write_off(std::optional<NodeId> without) {
   std::vector<crdt::Stamps> floors(world_.size());

@@ -46,9 +46,8 @@ class Checker final : public Watcher {
   [[nodiscard]] std::optional<std::string> disagreement();
   /// The same, but goes on to find up to `most` reasons.
   [[nodiscard]] std::vector<std::string> disagreements(std::size_t most);
-  /// From now on nobody need have heard of the writes of a node whose clock is an outlier and stays one.
-  void excuse_outvoted() { excuses_outvoted_ = true; }
-  [[nodiscard]] bool excuses_outvoted() const { return excuses_outvoted_; }
+  /// Whether some node is excused from agreement as yet, because its clock is outvoted.
+  [[nodiscard]] bool is_any_outvoted() const;
 
   [[nodiscard]] const History& history() const { return history_; }
   [[nodiscard]] std::uint64_t checks() const { return checks_; }
@@ -78,7 +77,7 @@ class Checker final : public Watcher {
 
   [[nodiscard]] std::string text(const Write& write) const;
   void check_clock(NodeId node, NodeView& view);
-  void note_clock_fault(NodeId node);
+  void note_clock_faults();
   void check_true_time(NodeId node, const Write& write) const;
   void check_audits(NodeId node, const NodeView& view) const;
   void check_life(NodeId node, NodeView& view);
@@ -90,8 +89,11 @@ class Checker final : public Watcher {
   void check_evictions(NodeId node, NodeView& view);
   void check_all_keys(NodeId node, NodeView& view);
   void write_off(std::optional<NodeId> without);
-  /// Its clock is an outlier, and will stay one: the others, which agree with each other, keep their wall times.
-  [[nodiscard]] bool is_excused(Origin origin) const;
+  /// Its clock is an outlier, and rightly so: nodes that agree with each other keep their wall times, and what it
+  /// writes is heard by none of them.
+  [[nodiscard]] bool is_outvoted(Origin origin) const;
+  /// It is an outlier whose clock is behind, rightly so: it refuses what those who agree write, until its time has come.
+  [[nodiscard]] bool is_to_refuse(NodeId node, const Write& write) const;
   [[nodiscard]] std::optional<std::string> unheard(NodeId node, KeyId key);
   [[nodiscard]] std::optional<std::string> logs_differ(NodeId a, NodeId b);
 
@@ -100,7 +102,6 @@ class Checker final : public Watcher {
   History history_;
   std::vector<NodeView> views_;
   std::optional<std::pair<NodeId, KeyId>> unheard_;  // of what was found last
-  bool excuses_outvoted_ = false;
   std::uint64_t checks_ = 0;
   Us clock_fault_{-1h};  // when some node's wall time was last off by more than half of the drift
 };

@@ -118,6 +118,41 @@ TEST_CASE("checker: a load that hides a later write for long is seen, and one th
   }
 }
 
+// Swarm seed 4541.
+TEST_CASE("checker: a clock fault lasts while its node is paused, and what outlives it is seen", "[sim]") {
+  for (const bool lasts : {false, true}) {
+    Cluster cluster{pair_of_nodes()};
+    World& world = cluster.world();
+    world.events().run_until(1s);
+    world.set_wall(0, 1h, 0);
+    world.erase(0, "k");
+    if (!lasts) world.set_wall(0, Us{0}, 0);
+    world.pause(0, 20s);
+    world.events().run_until(5s);
+    const std::string report = violated([&] { world.set(1, "k", 60s); });
+    REQUIRE_THAT(report, Catch::Matchers::ContainsSubstring(lasts ? "nothing" : "True time"));
+  }
+}
+
+// Swarm seed 4710.
+TEST_CASE(
+    "checker: a node that is outvoted need not have what is ahead of its clock, and one that is not has to",
+    "[sim]") {
+  for (const unsigned nodes : {4u, 2u}) {
+    Faults faults = Faults::none(5);
+    faults.nodes = nodes;
+    Cluster cluster{faults};
+    World& world = cluster.world();
+    world.events().run_until(3s);
+    for (NodeId node = 1; node < nodes; ++node) world.set_wall(node, 1h, 0);
+    world.events().run_until(13s);
+    REQUIRE(world.engine(0).clock_is_wrong() == (nodes == 4));
+    world.set(1, "k", 60s);
+    REQUIRE(cluster.agrees_within(5s) == (nodes == 4));
+    REQUIRE_FALSE(world.get(0, "k"));
+  }
+}
+
 TEST_CASE("checker: nodes that were cut apart do not count as agreeing", "[sim]") {
   Cluster cluster{pair_of_nodes()};
   World& world = cluster.world();

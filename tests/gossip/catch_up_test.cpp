@@ -122,6 +122,35 @@ TEST_CASE("offers: none before the last was answered, and what cannot be closed 
   CHECK(tails() == 1);
 }
 
+// Swarm seed 4541: a thousand a second, for as long as the two clocks are apart.
+TEST_CASE(
+    "catch-up: one that ended as it began is asked for again after a pause, and one that got further at once",
+    "[stream]") {
+  for (const bool gets_further : {false, true}) {
+    Wires wires;
+    auto& node = wires.add();
+    auto& stranger = wires.stranger(node);
+    wires.say(stranger, hello_of(wires, node));
+    wires.say(stranger, Digest{.role = Role::member});
+    std::uint32_t asks = 0;
+    for (int ms = 0; ms < 1'000; ++ms) {
+      wires.run(1ms);
+      const bool is_asked = heard(stranger, [](const Received& message) {
+        const auto* digest = std::get_if<Digest>(&message);
+        return digest != nullptr && digest->ask == Ask::catch_up;
+      });
+      stranger.heard.clear();
+      if (!is_asked) continue;
+      ++asks;
+      wires.say(stranger, Digest{.role = Role::member, .begins = asks, .asks = asks});
+      if (gets_further) wires.say(stranger, Close{.stream = asks, .complete = true});
+      wires.say(stranger, Digest{.ask = Ask::stopped, .role = Role::member, .asks = asks});
+    }
+    CHECK(asks >= (gets_further ? 100u : 2u));
+    CHECK(asks <= (gets_further ? 1'000u : 6u));
+  }
+}
+
 TEST_CASE("catch-up: it does not close over a stub that was dropped before its turn", "[stream]") {
   Wires wires;
   Setup forgetful = roomy();

@@ -84,7 +84,7 @@ TEST_CASE("wall time: where the median of the peers agrees with a step it is fol
   for (const Ms off : {-250ms, 250ms, 251ms}) {
     Clock clock;
     clock.error = 60s;
-    clock.peers = {.peers = 1, .offset = {60s + off, 60s + off}};
+    clock.peers = peer_median({{60s + off, 60s + off}});
     clock.run(200ms);
     CHECK((clock.ahead() == 60s) == (off <= 250ms));
   }
@@ -94,18 +94,40 @@ TEST_CASE("wall time: while two peers agree with it, no step is followed, howeve
   for (const std::size_t peers : {0u, 1u, 2u, 3u}) {
     Clock clock;
     clock.error = 60s;
-    clock.peers = {.peers = peers, .offset = {}};
+    clock.peers = peer_median(std::vector<Offset>(peers));
     clock.run(120s);
     CHECK((clock.ahead() == 0s) == (peers >= 2));
   }
   // Two that disagree with each other are no median that anybody agrees with.
   Clock torn;
   torn.error = 60s;
-  torn.peers = {.peers = 2, .offset = {0s, 60s}};
+  torn.peers = peer_median({{0s, 0s}, {60s, 60s}});
   torn.run(9s);
   CHECK(torn.ahead() == 0s);
   torn.run(2s);
   CHECK(torn.ahead() == 60s);
+}
+
+// A way of two seconds and one of none: half of the round trip is no more than a guess.
+TEST_CASE(
+    "wall time: two peers that can agree with it and not with a step keep it, however long the ways are",
+    "[wall]") {
+  for (const Offset seen : {Offset{-2s, 0s}, Offset{0s, 2s}, Offset{-249ms, 5s}}) {
+    Clock clock;
+    clock.error = 60s;
+    clock.peers = peer_median({seen, seen});
+    clock.run(120s);
+    CHECK(clock.ahead() == 0s);
+    // Where they can agree with both, it is the middle that counts.
+    clock.error = 2s * (seen.middle() > 0ms ? 1 : -1);
+    clock.run(20s);
+    CHECK(clock.ahead() == clock.error);
+  }
+  Clock wrong;
+  wrong.error = 60s;
+  wrong.peers = peer_median({{251ms, 2s}, {251ms, 2s}});
+  wrong.run(11s);
+  CHECK(wrong.ahead() == 60s);
 }
 
 TEST_CASE("wall time: without peers nothing is followed", "[wall]") {
