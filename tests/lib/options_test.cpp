@@ -38,6 +38,8 @@ struct Bad {
 
 TEST_CASE("options: what is wrong throws, names the member and says what to do", "[lib]") {
   const std::string long_name(256, 'n');
+  std::string long_host = ":1";
+  long_host.insert(0, 400, 'h');
   const auto nothing = [](std::string_view) { return std::optional<std::string>{}; };
   const std::vector<Bad> all{
       {{.capacity_bytes = 0}, "capacity_bytes", "set it"},
@@ -71,7 +73,7 @@ TEST_CASE("options: what is wrong throws, names the member and says what to do",
       {{.name = long_name}, "name", "at most 255"},
       {{.listen = "localhost"}, "listen", "write host:port"},
       {{.listen = "127.0.0.1:99999"}, "listen", "write host:port"},
-      {{.listen = std::string(400, 'h') + ":1"}, "listen", "write host:port"},
+      {{.listen = long_host}, "listen", "write host:port"},
       {{.listen = "127.0.0.1:0", .advertise = "nowhere"}, "advertise", "write host:port"},
       {{.advertise = "cache.internal:7400"}, "advertise", "set listen as well"},
       {{.seeds = {"127.0.0.1:1", "no port"}}, "seeds", "write host:port"},
