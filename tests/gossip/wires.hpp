@@ -275,7 +275,7 @@ class Wires {
     Address to = dial.address;
     if (const auto balancer = balancers.find(to); balancer != balancers.end() && !balancer->second.empty()) {
       to = balancer->second.front()->address();
-      std::ranges::rotate(balancer->second, balancer->second.begin() + 1);
+      std::rotate(balancer->second.begin(), balancer->second.begin() + 1, balancer->second.end());
     }
     const auto peer = std::ranges::find_if(nodes_, [&](const auto& n) { return n->address() == to; });
     if (peer == nodes_.end() && silent) return;
