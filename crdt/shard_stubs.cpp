@@ -1,7 +1,6 @@
 // crdt/shard_stubs.cpp – a shard's stubs: packing and unpacking them, and dropping what is over the budget.
 #include <algorithm>
 #include <new>
-#include <tuple>
 #include <utility>
 
 #include "crdt/shard.hpp"
@@ -138,17 +137,14 @@ void Shard::drop_oldest_stub() {
 
 Hlc Shard::drop_origins(std::size_t count, const WorthOf& worth_of) {
   const SlotId clear = find(clear_hash);  // is never dropped
-  std::vector<std::tuple<Worth, Hlc, std::size_t>> order;
+  std::vector<Droppable<std::size_t>> logs;
   for (std::size_t i = 0; i < logs_.size(); ++i) {
     if (logs_[i].origin() == Origin::none || (clear != no_slot && slots_[clear].log == i)) continue;
-    const Worth worth = worth_of(logs_[i].origin());
-    if (worth != Worth::kept) order.emplace_back(worth, logs_[i].newest(slots_), i);
+    logs.push_back({worth_of(logs_[i].origin()), logs_[i].newest(slots_), i});
   }
-  count = std::min(count, order.size());
-  std::ranges::nth_element(order, order.begin() + static_cast<std::ptrdiff_t>(count));
-  order.resize(count);
+  const std::vector<std::size_t> least = least_of(std::move(logs), count);
   std::vector<bool> goes(logs_.size());
-  for (const auto& [worth, newest, i] : order) {
+  for (const std::size_t i : least) {
     goes[i] = true;
     for (SlotId id = logs_[i].oldest(); id != no_slot; id = logs_[i].oldest()) {
       tell_walks_of_drop(slots_[id]);
@@ -166,7 +162,7 @@ Hlc Shard::drop_origins(std::size_t count, const WorthOf& worth_of) {
     erase_packed(stub);
   }
   Hlc highest;
-  for (const auto& [worth, newest, i] : order) {
+  for (const std::size_t i : least) {
     highest = std::max(highest, logs_[i].floor());
     retire_log(i);
   }

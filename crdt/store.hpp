@@ -19,6 +19,7 @@
 #include "crdt/load.hpp"
 #include "crdt/readers.hpp"
 #include "crdt/register.hpp"
+#include "crdt/worth.hpp"
 
 namespace geolru::crdt {
 
@@ -58,14 +59,6 @@ struct StoreOptions {
   /// older version that is alive after that, however wrong two clocks may be.
   [[nodiscard]] Ms retention() const { return max_ttl + 2 * max_drift; }
 };
-
-/// How much it matters to know of an origin: what matters least goes first where a table is full.
-enum class Worth : std::uint8_t {
-  stranger,  ///< It was never a member.
-  gone,      ///< It was one.
-  kept,      ///< It is one, or this node: its row is never dropped.
-};
-using WorthOf = std::function<Worth(Origin)>;
 
 /// A local write, and whether the loop has to be woken for it.
 struct Written {

@@ -123,20 +123,24 @@ void Dialer::succeeded(LinkId link, Origin origin) {
   target->rested = target->long_rested = {};
 }
 
-void Dialer::let_go(SteadyMs next, LinkId link) {
+Dialer::Target* Dialer::part(LinkId link) {
   Target* target = find(link);
-  if (target == nullptr) return;
+  if (target == nullptr) return nullptr;
   dialled_.erase(link);
   target->link.reset();
+  return target;
+}
+
+void Dialer::let_go(SteadyMs next, LinkId link) {
+  Target* target = part(link);
+  if (target == nullptr) return;
   target->next = next;
   expect(next);
 }
 
 std::optional<Ms> Dialer::misled(SteadyMs now, LinkId link) {
-  Target* target = find(link);
+  Target* target = part(link);
   if (target == nullptr) return std::nullopt;
-  dialled_.erase(link);
-  target->link.reset();
   const Ms wait = backoff(target->misled++, misled_backoff_max);
   target->next = target->rested = target->long_rested = now + wait;
   expect(target->next);
@@ -144,10 +148,8 @@ std::optional<Ms> Dialer::misled(SteadyMs now, LinkId link) {
 }
 
 void Dialer::ended(SteadyMs now, LinkId link, bool refused) {
-  Target* target = find(link);
+  Target* target = part(link);
   if (target == nullptr) return;
-  dialled_.erase(link);
-  target->link.reset();
   target->next = target->rested = now + (refused ? refused_wait : backoff(target->failures, backoff_max));
   target->long_rested = std::max(target->rested, now + backoff(target->failures++, gone_backoff_max));
   expect(target->next);

@@ -83,6 +83,8 @@ class Dialer {
 
   [[nodiscard]] Ms backoff(unsigned failures, Ms most);
   [[nodiscard]] Target* find(LinkId link);
+  /// The target of a link has no more to do with it. Null: it has none.
+  Target* part(LinkId link);
   /// Something may be due then that was not before.
   void expect(SteadyMs due) {
     if (deadline_) deadline_ = std::min(*deadline_, due);

@@ -17,9 +17,13 @@ SteadyMs next_multiple(SteadyMs now, Ms of) { return SteadyMs{now.time_since_epo
 
 }  // namespace
 
-void Engine::State::dial(Now now) {
+void Engine::State::look_up_names(Now now) {
   for (std::string& name : dialer.take_resolutions(now.steady))
     outputs.emplace_back(Resolve{std::move(name)});
+}
+
+void Engine::State::dial(Now now) {
+  look_up_names(now);
   const std::vector<Dialer::Due> all = dialer.due(now.steady);
   if (all.empty()) return;
   strangers_left = strangers_to_dial(now);
@@ -39,8 +43,7 @@ void Engine::State::dial(Now now) {
       open_link(now, due, *place);
     }
   }
-  for (std::string& name : dialer.take_resolutions(now.steady))
-    outputs.emplace_back(Resolve{std::move(name)});
+  look_up_names(now);  // of members, now that they were to be dialled
 }
 
 /// Until when there is no use in a link with a target that is due; nothing: it is dialled now.

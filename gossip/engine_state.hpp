@@ -130,6 +130,7 @@ struct Engine::State {
   [[nodiscard]] bool make_room_in_store(Now now);
 
   // -- dialling.cpp ----------------------------------------------------------------------------------
+  void look_up_names(Now now);
   void dial(Now now);
   [[nodiscard]] std::optional<SteadyMs> put_off(Now now, const Dialer::Due& due);
   [[nodiscard]] bool looks_gone(Now now, const Member& member) const;
@@ -175,6 +176,8 @@ struct Engine::State {
   void drop_if_unneeded(Now now, Link& link);
   void take_role(Now now, Link& link, Role role);
   [[nodiscard]] bool relays(const Link& from) const;
+  /// A neighbour whose writes this node passes on: it is not sent them back, as its likes are.
+  [[nodiscard]] bool relays_neighbour(const Link& link) const { return is_near(link) && relays(link); }
   void begin_relaying(const Link& from);
   [[nodiscard]] Stamps relayed_closes() const;
   [[nodiscard]] bool hold_back_uncovered(Link& link, Stamps& closes) const;

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <iterator>
 #include <span>
-#include <tuple>
 #include <utility>
 
 #include "crdt/limits.hpp"
@@ -65,7 +64,7 @@ bool Knowledge::close(Origin origin, Hlc to, SteadyMs now, Ms quiet) {
     row->revision = ++revision_;
     return true;
   }
-  if (closed_.size() >= crdt::limits::digest_rows_max) return false;
+  if (is_full()) return false;
   known_.reset();
   rows_.insert(row, {now - std::max(quiet, Ms{0}), ++revision_});
   closed_.insert(it, {origin, to});
@@ -73,8 +72,7 @@ bool Knowledge::close(Origin origin, Hlc to, SteadyMs now, Ms quiet) {
 }
 
 void Knowledge::close(Origin origin, Hlc to, const Admissible& admissible, SteadyMs now, Ms quiet) {
-  if (to > admissible.counts && closed_.size() < crdt::limits::digest_rows_max)
-    learn_stamp(ahead_, origin, to);
+  if (to > admissible.counts && !is_full()) learn_stamp(ahead_, origin, to);
   if (to <= admissible.trusted) close(origin, std::min(to, admissible.counts), now, quiet);
 }
 
@@ -96,10 +94,15 @@ std::shared_ptr<const KnownOrigins> Knowledge::known() {
   return known_;
 }
 
-Ms Knowledge::silent_for(Origin origin, SteadyMs now) const {
+std::optional<std::size_t> Knowledge::place_of(Origin origin) const {
   const auto it = std::ranges::lower_bound(closed_, origin, {}, &Stamps::value_type::first);
-  if (it == closed_.end() || it->first != origin) return Ms::max();
-  return now - rows_[static_cast<std::size_t>(it - closed_.begin())].moved_at;
+  if (it == closed_.end() || it->first != origin) return std::nullopt;
+  return static_cast<std::size_t>(it - closed_.begin());
+}
+
+Ms Knowledge::silent_for(Origin origin, SteadyMs now) const {
+  const auto place = place_of(origin);
+  return place ? now - rows_[*place].moved_at : Ms::max();
 }
 
 template <typename Stays>
@@ -124,27 +127,20 @@ void Knowledge::keep_rows(Stays stays) {
 bool Knowledge::is_full() const { return closed_.size() >= crdt::limits::digest_rows_max; }
 
 void Knowledge::note_member(Origin origin) {
-  const auto it = std::ranges::lower_bound(closed_, origin, {}, &Stamps::value_type::first);
-  if (it != closed_.end() && it->first == origin)
-    rows_[static_cast<std::size_t>(it - closed_.begin())].was_member = true;
+  if (const auto place = place_of(origin)) rows_[*place].was_member = true;
 }
 
 bool Knowledge::was_member(Origin origin) const {
-  const auto it = std::ranges::lower_bound(closed_, origin, {}, &Stamps::value_type::first);
-  return it != closed_.end() && it->first == origin &&
-         rows_[static_cast<std::size_t>(it - closed_.begin())].was_member;
+  const auto place = place_of(origin);
+  return place && rows_[*place].was_member;
 }
 
 void Knowledge::drop(std::size_t count, const crdt::WorthOf& worth_of) {
-  std::vector<std::tuple<crdt::Worth, Hlc, std::size_t>> order;
-  for (std::size_t i = 0; i < closed_.size(); ++i) {
-    const crdt::Worth worth = worth_of(closed_[i].first);
-    if (worth != crdt::Worth::kept) order.emplace_back(worth, closed_[i].second, i);
-  }
-  count = std::min(count, order.size());
-  std::ranges::nth_element(order, order.begin() + static_cast<std::ptrdiff_t>(count));
+  std::vector<crdt::Droppable<std::size_t>> rows;
+  for (std::size_t i = 0; i < closed_.size(); ++i)
+    rows.push_back({worth_of(closed_[i].first), closed_[i].second, i});
   std::vector<bool> goes(closed_.size());
-  for (std::size_t i = 0; i < count; ++i) goes[std::get<std::size_t>(order[i])] = true;
+  for (const std::size_t i : crdt::least_of(std::move(rows), count)) goes[i] = true;
   keep_rows([&](std::size_t i) { return !goes[i]; });
 }
 

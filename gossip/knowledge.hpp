@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "crdt/store.hpp"
@@ -78,6 +79,7 @@ class Knowledge {
     std::uint64_t revision = 0;
     bool was_member = false;
   };
+  [[nodiscard]] std::optional<std::size_t> place_of(Origin origin) const;
   template <typename Stays>
   void keep_rows(Stays stays);
 

@@ -1,7 +1,6 @@
 // gossip/origin_room.cpp – peers may name any number of origins, and the tables of them are bounded: what matters least goes
 // first. A row that goes early may cost a catch-up or a resync. Serialised.
-#include <algorithm>
-#include <tuple>
+#include <utility>
 
 #include "gossip/engine_state.hpp"
 
@@ -25,17 +24,13 @@ void Engine::State::make_room_for_closed(Now now, Origin origin) {
 /// Before links are told of more origins. The peers are then believed to have closed less than they have.
 void Engine::State::make_room_for_numbers(Now now) {
   if (!origins.is_full()) return;
-  std::vector<std::tuple<crdt::Worth, Hlc, Origins::Number>> order;
-  for (const auto& [origin, number] : origins.by_origin()) {
-    const crdt::Worth worth = worth_of(now, origin);
-    if (worth != crdt::Worth::kept) order.emplace_back(worth, knowledge.closed(origin), number);
-  }
-  const std::size_t count = std::min(limits::origins_dropped_at_once, order.size());
-  std::ranges::nth_element(order, order.begin() + static_cast<std::ptrdiff_t>(count));
+  std::vector<crdt::Droppable<Origins::Number>> rows;
+  for (const auto& [origin, number] : origins.by_origin())
+    rows.push_back({worth_of(now, origin), knowledge.closed(origin), number});
   std::vector<bool> goes(origins.end()), stays(origins.end(), true);
-  for (std::size_t i = 0; i < count; ++i) {
-    goes[std::get<2>(order[i])] = true;
-    stays[std::get<2>(order[i])] = false;
+  for (const Origins::Number number : crdt::least_of(std::move(rows), limits::origins_dropped_at_once)) {
+    goes[number] = true;
+    stays[number] = false;
   }
   for (auto& [id, link] : links) link.peer_closed.forget(goes);
   origins.keep_only(stays);

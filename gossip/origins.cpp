@@ -31,7 +31,7 @@ void Origins::add(const Stamps& news) {
   std::ranges::sort(unknown);
   unknown.erase(std::unique(unknown.begin(), unknown.end()), unknown.end());
   for (const Origin origin : unknown) {
-    if (numbers_.size() >= crdt::limits::digest_rows_max) break;
+    if (is_full()) break;
     if (free_.empty()) free_.push_back(end_++);
     numbers_.emplace_back(origin, free_.back());
     free_.pop_back();

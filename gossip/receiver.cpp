@@ -60,7 +60,6 @@ bool Engine::State::take_rows(Now now, Link& link, const Digest& digest) {
   if (link.told_digest) link.greeted.reset();
   link.peer_closed.learn(digest.closed);
   learn_stamps(link.peer_floors, digest.floors);
-  if (digest.begins != 0) link.begun_stream = digest.begins;
   if (digest.begins != 0) note_begin(link, digest);
   return true;
 }
@@ -79,7 +78,7 @@ void Engine::State::note_begin(Link& link, const Digest& digest) {
   } else {
     link.promised = CatchUp{};  // from a mark that was given up: its end closes nothing
   }
-  link.promised->stream = digest.begins;
+  link.promised->stream = link.begun_stream = digest.begins;
   learn_stamps(link.promised->floors, link.peer_floors);
 }
 
@@ -202,14 +201,13 @@ crdt::ApplyRules Engine::State::rules_for(const Link& link, bool is_late) {
 /// Merges a register, and makes the rules anew when they have grown old.
 crdt::Applied Engine::State::take(Now now, const Link& link, const crdt::Incoming& record,
                                   crdt::AdmittedHlc admitted, crdt::ApplyRules& rules, bool is_late) {
-  const WallMs wall = now.wall;
-  crdt::Applied applied = store.apply(record, admitted, rules, wall);
+  crdt::Applied applied = store.apply(record, admitted, rules, now.wall);
   while (applied == crdt::Applied::outdated ||
          (applied == crdt::Applied::refused && make_room_in_store(now))) {
     const crdt::ApplyRules fresh = rules_for(link, is_late);
     rules.danger = fresh.danger;
     rules.floors_revision = fresh.floors_revision;
-    applied = store.apply(record, admitted, rules, wall);
+    applied = store.apply(record, admitted, rules, now.wall);
   }
   return applied;
 }

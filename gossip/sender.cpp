@@ -353,7 +353,7 @@ bool Engine::State::begin_pass(Link& link) {
 
 bool Engine::State::drain_pass(Now now, Link& link) {
   const auto changes = is_near(link) ? crdt::Changes::own_and_relayed : crdt::Changes::own;
-  const bool is_alone = is_near(link) && relays(link);  // It is not sent its own writes, which others are.
+  const bool is_alone = relays_neighbour(link);
   std::size_t next = 0;
   for (;;) {
     if (!has_room(link, Say::data) || !link.held.has_room()) return false;
@@ -392,7 +392,7 @@ Engine::State::Step Engine::State::drain_step(Link& link, crdt::Changes which) {
   for (std::size_t shard = 0; shard < store.shard_count() && step.drained == crdt::Drained::done; ++shard) {
     if (!step.to.finished(shard)) step.drained = store.drain(shard, step.to, which, bytes, records);
   }
-  if (is_near(link) && relays(link)) {
+  if (relays_neighbour(link)) {
     std::erase_if(records,
                   [&](const crdt::Outgoing& each) { return each.meta.stamp.origin == link.peer.origin; });
   }
