@@ -1,9 +1,9 @@
 // gossip/engine_state.hpp – the inside of the engine, shared by its sources. Serialised by the engine's owner.
 // engine.cpp drives links and timers, window.cpp bounds what links hold, dialling.cpp connects, handshake.cpp lets peers in,
-// sender.cpp streams out, receiver.cpp takes
-// in, topology.cpp decides who streams to whom, skew_watch.cpp judges this clock, fetcher.cpp gets values from peers that
-// hold them, transfers.cpp gets large ones in pieces, auditor.cpp compares what is held, logging.cpp tells of it all,
-// views.cpp answers questions.
+// topology.cpp decides who streams to whom. sender.cpp streams out, receiver.cpp takes in; walker.cpp catches peers up,
+// asker.cpp has this node caught up, resync.cpp drops what nobody confirms, origin_room.cpp bounds what is known of origins.
+// skew_watch.cpp judges this clock, fetcher.cpp gets values from peers that hold them, transfers.cpp gets large ones in pieces,
+// auditor.cpp compares what is held, logging.cpp tells of it all, views.cpp answers questions.
 #pragma once
 
 #include <functional>
@@ -203,17 +203,11 @@ struct Engine::State {
   void complete_digest(Now now, Link& link, Digest& digest);
   void send_note(Link& link, Ask ask);
   [[nodiscard]] Digest digest_without_rows(const Link& link, Ask ask) const;
-  void start_catch_up(Now now, Link& link, Hlc resync_up_to, bool by_anti_entropy, const Mark& mark = {});
   void end_stream(Link& link);
   void stop_stream(Now now, Link& link);
   void send_stopped(Now now, Link& link);
-  void abandon_walk(Link& link);
   void pump(Now now, Link& link);
   void pump_all(Now now);
-  void pump_walk(Now now, Link& link);
-  void finish_walk(Now now, Link& link);
-  void note_tails(Now now, Link& link);
-  void leave_out_tails(const Link& link, Stamps& held_there);
   void pump_live(Now now, Link& link);
   struct Step;
   [[nodiscard]] bool drain_pass(Now now, Link& link);
@@ -238,7 +232,6 @@ struct Engine::State {
   void ask_for_report(Now now, Link& link);
   void send_close(Now now, Link& link, Close close);
   [[nodiscard]] Hlc danger_beyond(const Link& link, Hlc own);
-  void consider_offer(Now now, Link& link);
   [[nodiscard]] const Stamps& floors();
 
   // -- receiver.cpp ----------------------------------------------------------------------------------
@@ -260,6 +253,20 @@ struct Engine::State {
   void answer_close(Now now, Link& link);
   void refuse_record(Now now, Link& link, std::uint32_t stream, const crdt::Meta& meta);
   [[nodiscard]] bool skips(const Link& link, std::uint32_t stream) const;
+  [[nodiscard]] crdt::ApplyRules rules_for(const Link& link, bool is_late = false);
+  [[nodiscard]] crdt::Applied take(Now now, const Link& link, const crdt::Incoming& record,
+                                   crdt::AdmittedHlc admitted, crdt::ApplyRules& rules, bool is_late = false);
+
+  // -- walker.cpp -----------------------------------------------------------------------------------
+  void start_catch_up(Now now, Link& link, Hlc resync_up_to, bool by_anti_entropy, const Mark& mark = {});
+  void abandon_walk(Link& link);
+  void pump_walk(Now now, Link& link);
+  void finish_walk(Now now, Link& link);
+  void note_tails(Now now, Link& link);
+  void leave_out_tails(const Link& link, Stamps& held_there);
+  void consider_offer(Now now, Link& link);
+
+  // -- asker.cpp ------------------------------------------------------------------------------------
   void consider_asking(Now now);
   void ask(Now now, Link& link, Ask what);
   void send_ask(Now now, Link& link, Ask what);
@@ -267,9 +274,6 @@ struct Engine::State {
   void note_mark(Link& link, const ReceivedRecords& received);
   void keep_catch_up(Now now, Link& link);
   void complete_catch_up(Now now, Link& link);
-  [[nodiscard]] crdt::ApplyRules rules_for(const Link& link, bool is_late = false);
-  [[nodiscard]] crdt::Applied take(Now now, const Link& link, const crdt::Incoming& record,
-                                   crdt::AdmittedHlc admitted, crdt::ApplyRules& rules, bool is_late = false);
 
   // -- resync.cpp ------------------------------------------------------------------------------------
   void begin_resync(Now now, Link& link, Hlc behind);
