@@ -42,9 +42,8 @@ struct Incoming {
   bool has_value = false;
   std::string_view key;
   std::string_view value;
-  std::uint32_t large_bytes =
-      0;                 ///< Of a value that its sender holds and that travels apart; 0: there is none.
-  bool is_held = false;  ///< A stub of a value that the sender holds.
+  std::uint32_t large_bytes = 0;  ///< Of a value that the sender holds and that travels apart; 0: of none.
+  bool is_held = false;           ///< A stub of a value that the sender holds.
 };
 
 /// A register on its way out. An empty block: a stub or a deletion.

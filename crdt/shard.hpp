@@ -344,12 +344,11 @@ class Shard {
   Index index_;
 
   SlotArray slots_;
-  std::vector<Confirming>
-      confirmed_;       // By slot, while a resync is under way; shorter: the others never were.
-  UseOrder order_;      // Invariant: knows exactly the live slots,
-  ExpiryWheel wheel_;   // and so does this one;
-  StubHeap stubs_;      // this one holds the others, but for the clear register.
-  PackedStubs packed_;  // Invariant: of keys that have no slot.
+  std::vector<Confirming> confirmed_;  // By slot; slots beyond its end never were.
+  UseOrder order_;                     // Invariant: knows exactly the live slots,
+  ExpiryWheel wheel_;                  // and so does this one;
+  StubHeap stubs_;                     // this one holds the others, but for the clear register.
+  PackedStubs packed_;                 // Invariant: of keys that have no slot.
   std::vector<OriginLog> logs_;
   std::unordered_map<Origin, std::uint16_t> log_of_;  // only ever looked up
   std::vector<std::uint16_t> free_logs_;              // of nobody, to be reused

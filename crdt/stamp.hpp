@@ -19,7 +19,8 @@ using WallMs = std::chrono::time_point<WallClockTag, Ms>;
 /// Milliseconds since an arbitrary moment; never goes back. Timers read this one.
 using SteadyMs = std::chrono::time_point<SteadyClockTag, Ms>;
 
-/// One life of one node: a 64-bit random id per start. 0 is nobody. `others` is nobody's: where the row of an origin is dropped early, its floor goes into that row.
+/// One life of one node: a 64-bit random id per start. 0 is nobody. `others` is no node: where the row of an origin is
+/// dropped early, its floor goes into the row of `others`.
 enum class Origin : std::uint64_t { none = 0, others = ~std::uint64_t{0} };
 
 /// Keyed xxHash of a key; what a slot knows a key by.

@@ -81,8 +81,7 @@ struct ApplyRules {
   Hlc danger;  ///< A value as of this or before is stored as a stub (receiver rule).
   std::optional<std::uint64_t> floors_revision;  ///< Of the floors that `danger` was worked out from.
   bool relay = false;                            ///< Queue its key onward, even if nothing changed.
-  Confirming
-      confirms{};  ///< Part of a resync: an equal live version here counts as confirmed in it. 0: of none.
+  Confirming confirms{};       ///< An equal live version here counts as confirmed in that part. 0: of none.
   Came came = Came::streamed;  ///< For people who ask.
 };
 
@@ -102,7 +101,7 @@ struct WalkFilter {
 /// Of each shard that a walk has been through, its ring's head when the walk entered it; 0 for the others.
 using Visited = std::vector<std::uint64_t>;
 
-/// What a resync has confirmed: parts of it from the first to the last, ascending.
+/// The confirmed parts of a resync: ranges from the first to the last, ascending.
 using ConfirmingRanges = std::vector<std::pair<Confirming, Confirming>>;
 
 /// Where a pass over all slots has come to.

@@ -96,8 +96,7 @@ struct EngineStats {
   std::uint64_t refused_handshakes = 0;
   std::uint64_t steps_followed = 0;  ///< Larger steps of the system's clock.
   std::uint64_t catch_ups = 0, resyncs = 0, streams_lost = 0, closes_withheld = 0;
-  std::uint64_t catch_ups_resumed =
-      0;  ///< Of `catch_ups`, those that went on where an earlier one had got to.
+  std::uint64_t catch_ups_resumed = 0;  ///< Of `catch_ups`, those that went on from a mark.
   std::uint64_t links_opened = 0, links_lost = 0, lives = 1;
   std::uint64_t lives_from_nothing = 0;   ///< Of `lives`, those that began with an emptied store.
   std::uint64_t clock_outlier_times = 0;  ///< This node's clock was found wrong, and it fell silent.

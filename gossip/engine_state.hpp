@@ -217,7 +217,7 @@ struct Engine::State {
   [[nodiscard]] bool begin_pass(Link& link);
   [[nodiscard]] static std::uint64_t values_in(std::span<const crdt::Outgoing> records);
   [[nodiscard]] static bool has_large(std::span<const crdt::Outgoing> records);
-  /// What one message says of the records in it.
+  /// The header of a message of records.
   struct Batch {
     bool resync = false;
     bool late = false;
@@ -369,9 +369,8 @@ struct Engine::State {
   bool met_afar = false;  // a peer that is not on this machine
   WallMs began{};         // this life
   SteadyMs wrote_self{};
-  unsigned reclaims = 0;  // since the register was rewritten in its time
-  std::map<std::string, Hlc>
-      lost_regions;  // of which all members were forgotten: how far the last had closed
+  unsigned reclaims = 0;                    // since the register was rewritten in its time
+  std::map<std::string, Hlc> lost_regions;  // All members were forgotten: how far the last had closed.
 
   struct Round {
     Hlc at;
@@ -438,8 +437,7 @@ struct Engine::State {
   bool ever_caught_up = false;
   bool ever_linked = false;
   bool leaving = false;
-  std::map<Origin, CatchUp>
-      cut_off;  // Catch-ups that lost their link, by sender: asked for again from their marks.
+  std::map<Origin, CatchUp> cut_off;  // by sender: they lost their links, and go on from their marks
   struct Resync {
     Origin peer = Origin::none;
     LinkId with{};       // none: the link was lost

@@ -93,7 +93,7 @@ void Engine::State::review_fetches(Now now) {
   send_asks();
 }
 
-/// Who did not answer in time is asked for nothing more before it was heard from: each fetch would wait for it.
+/// A peer that did not answer in time is asked for nothing more before it was heard from: each fetch would wait for it.
 void Engine::State::note_mute(const Fetching& what) {
   for (const Fetching::Asked& one : what.asked) {
     if (Link* link = one.answered ? nullptr : find(one.link))

@@ -12,7 +12,7 @@ void Engine::State::greet(Now now, Link& link) {
   const Member* own = membership.find(self());
   const bool is_lost = options.advertise.starts_with(':');  // the peer tells at which host it sees this node
   std::string address = own_address();
-  // What leads to this machine from here leads to the peer's own from there.
+  // A loopback address leads to this machine from here, and to the peer's own from there.
   if (is_loopback(address) && !is_loopback(link.remote)) address.clear();
   const bool is_told = own != nullptr && !own->left && own->address == address;
   if (address.empty() && is_lost) address = options.advertise;
@@ -162,7 +162,7 @@ void Engine::State::on_members(Now now, const Link& link, const Members& members
     }
     if (member.origin == self() || is_taken_here(now, member)) continue;
     if (!membership.merge(member, store.clock().now(now.wall))) continue;
-    // What leads to the teller's machine from there would lead to this one from here.
+    // A loopback address leads to the teller's machine from there, and to this one from here.
     if (!is_loopback(member.address) || is_loopback(link.remote)) learn_targets(now, member);
     // Whoever it is tells its own neighbours and somebody in each other region, which tells its own.
     if (members.are_news && !is_near(link)) news.insert(member.origin);

@@ -104,8 +104,7 @@ struct Link {
   bool walk_goes_on = false;  // where an earlier one got to
   Mark walk_mark;             // that was last sent
   bool walk_by_anti_entropy = false;
-  std::optional<SteadyMs>
-      offered_at;  // when such a walk ended; until the peer has answered what was said then
+  std::optional<SteadyMs> offered_at;  // when such a walk ended, until the peer has answered its end
   std::map<Origin, crdt::Fingerprint> tails_sent;  // of silent origins, beyond what is closed
   crdt::RingCursor cursor;
   std::optional<Stamps> closing;  // Closes the current pass of the live stream.

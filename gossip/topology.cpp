@@ -99,7 +99,7 @@ void Engine::State::take_role(Now now, Link& link, Role role) {
   }
 }
 
-/// What others stream for their region; a neighbour only if nobody can dial it.
+/// Streams of members of other regions are passed on in this one; those of a neighbour only if nobody can dial it.
 bool Engine::State::relays(const Link& from) const {
   return from.peer_role == Role::ingress && (!is_near(from) || from.peer.address.empty());
 }

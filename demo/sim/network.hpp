@@ -31,7 +31,7 @@ class Hosts {
   [[nodiscard]] virtual std::optional<std::uint32_t> life(NodeId node) const = 0;
   /// When a node is next able to take anything: now, or the end of a pause.
   [[nodiscard]] virtual Us ready_at(NodeId node) const = 0;
-  /// Who is at an address; the next time it may be another.
+  /// The node that an address leads to this time: a balancer's leads to others, too.
   [[nodiscard]] virtual std::optional<NodeId> find(const Address& address) = 0;
   [[nodiscard]] virtual LinkId accept(NodeId node, NodeId from) = 0;
   virtual void drain(NodeId node) = 0;

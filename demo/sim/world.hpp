@@ -31,8 +31,7 @@ inline constexpr const char* balancer_address = "10.255.0.1:7400";
 /// What each simulated process is started with.
 struct NodeSpec {
   std::string name, region, address;
-  std::string advertise =
-      {};  ///< What it says of where it is; a name here resolves to `address`. Empty: `address`.
+  std::string advertise = {};  ///< A name of `address`, told to peers in its place; empty: none.
   bool dialable = true;
   std::vector<std::string> seeds;
   crdt::StoreOptions store;
