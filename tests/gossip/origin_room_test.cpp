@@ -12,6 +12,13 @@ namespace {
 
 constexpr SteadyMs start{Ms{1'000'000}};
 
+/// Room for a row of each origin that a shard can tell apart.
+Setup wide() {
+  Setup setup;
+  setup.store.capacity_bytes = std::size_t{256} << 20;
+  return setup;
+}
+
 /// Writes of so many origins, one each, from a peer that made them all up.
 void make_up_writes(Wires& wires, Wires::Node& node, Wires::Stranger& stranger, std::uint64_t first,
                     std::size_t count) {
@@ -85,9 +92,7 @@ TEST_CASE(
     "origins: writes of any number of made-up origins lock no member out, and floors tell what was dropped",
     "[origins]") {
   Wires wires;
-  Setup wide;
-  wide.store.capacity_bytes = std::size_t{256} << 20;
-  auto& a = wires.add(wide);
+  auto& a = wires.add(wide());
   auto& stranger = wires.stranger(a);
   wires.say(stranger, hello_of(wires, a));
   wires.set(a, "mine", "v");
@@ -96,7 +101,7 @@ TEST_CASE(
       heard(stranger, [](const Received& message) { return std::holds_alternative<Refused>(message); }));
   CHECK_FALSE(geolru::crdt::find_stamp(a.store->floors(), Origin::others).is_zero());
   CHECK(wires.get(a, "mine") == "v");
-  auto& b = wires.add(joining({&a}, wide));
+  auto& b = wires.add(joining({&a}, wide()));
   CHECK(wires.run_until([&] { return streams(a, b); }, 60s));
   wires.set(b, "theirs", "v");
   CHECK(wires.run_until([&] { return wires.get(a, "theirs") == "v"; }, 30s));
@@ -104,9 +109,7 @@ TEST_CASE(
 
 TEST_CASE("origins: an older write does not come back through a row that was dropped", "[origins]") {
   Wires wires;
-  Setup wide;
-  wide.store.capacity_bytes = std::size_t{256} << 20;
-  auto& a = wires.add(wide);
+  auto& a = wires.add(wide());
   auto& stranger = wires.stranger(a);
   wires.say(stranger, hello_of(wires, a));
   const auto seed = a.store->options().hash_seed;
