@@ -296,7 +296,7 @@ struct Engine::State {
   [[nodiscard]] bool revive(Now now, const Link& link, const crdt::Incoming& record, crdt::Revival why,
                             bool relays);
   void review_fetches(Now now);
-  void note_mute(const Fetching& what);
+  void note_mute(const Fetching& what) const;
   void forget_asks(LinkId gone);
   void ask_next(Now now, crdt::KeyHash hash, Fetching& fetching);
   void send_asks();

@@ -94,7 +94,7 @@ void Engine::State::review_fetches(Now now) {
 }
 
 /// A peer that did not answer in time is asked for nothing more before it was heard from: each fetch would wait for it.
-void Engine::State::note_mute(const Fetching& what) {
+void Engine::State::note_mute(const Fetching& what) const {
   for (const Fetching::Asked& one : what.asked) {
     if (Link* link = one.answered ? nullptr : find(one.link))
       link->mute_since = std::max(link->mute_since.value_or(one.at), one.at);
