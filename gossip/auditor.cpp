@@ -63,7 +63,8 @@ void Engine::State::audit(Now now) {
   Link& link = *find(peers[random.below(peers.size())]);
   auto range = settled_with(now, link);
   const crdt::StoreStats held = store.stats();
-  const std::size_t slots = held.live + held.stubs;
+  // The register of a clear is neither live nor a stub, and may be all that is held.
+  const std::size_t slots = held.live + held.stubs + (store.peek(crdt::clear_hash) ? 1 : 0);
   if (!range || slots == 0) return;
   range->slice_bits = bits_for(slots, limits::audit_slots_target, crdt::AuditRange::slice_bits_max);
   range->slice = next_slice++ & ((std::uint32_t{1} << range->slice_bits) - 1);

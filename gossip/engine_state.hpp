@@ -226,6 +226,7 @@ struct Engine::State {
   void send_records(Now now, Link& link, std::vector<crdt::Outgoing>& records, Batch batch);
   [[nodiscard]] std::optional<Hlc> admitted_by(Now now, const Link& link) const;
   void hold_back(Now now, Link& link, std::vector<crdt::Outgoing>& records);
+  void await_held(Now now, const Link& link);
   void release_held(Now now, Link& link);
   void close_in_turn(Now now, Link& link, Close close);
   void send_round_close(Now now, Link& link, Stamps closes);

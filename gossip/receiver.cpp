@@ -333,6 +333,8 @@ void Engine::State::on_close(Now now, Link& link, const Close& close) {
   } else {
     link.clock.heard(close.wall, now.steady);
   }
+  // The peer's clock may have been put right.
+  await_held(now, link);
   if (!skips(link, close.stream)) take_closes(now, link, close);
   if (close.answer) answer_close(now, link);
 }

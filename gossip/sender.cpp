@@ -164,11 +164,18 @@ void Engine::State::hold_back(Now now, Link& link, std::vector<crdt::Outgoing>& 
   const auto is_admitted = [&](const crdt::Outgoing& record) { return record.meta.stamp.hlc <= *admitted; };
   const auto ahead = std::stable_partition(records.begin(), records.end(), is_admitted);
   for (auto record = ahead; record != records.end(); ++record) {
-    held_due = std::min(held_due, now.steady + (record->meta.stamp.hlc.ms() - admitted->ms()));
     link.held.add(std::move(*record));
     ++stats.records_held_back;
   }
   records.erase(ahead, records.end());
+  await_held(now, link);
+}
+
+/// Wakes this node when the peer admits the first record that is held back, as far as its clock is known now.
+void Engine::State::await_held(Now now, const Link& link) {
+  const auto admitted = admitted_by(now, link);
+  if (!admitted || link.held.empty()) return;
+  held_due = std::min(held_due, now.steady + std::max(link.held.first().ms() - admitted->ms(), Ms{1}));
 }
 
 /// Sends the records whose time has come, and the close that waited for them.
@@ -182,8 +189,7 @@ void Engine::State::release_held(Now now, Link& link) {
                                                           : link.pending && link.pending->close.resync;
     send_records(now, link, records, {.resync = resyncing, .late = true});
   }
-  if (admitted && !link.held.empty())
-    held_due = std::min(held_due, now.steady + std::max(link.held.first().ms() - admitted->ms(), Ms{1}));
+  await_held(now, link);
   if (!link.pending || !link.held.none_before(link.pending->turn)) return;
   if (!has_room(link, Say::control)) return;
   Close close = std::move(std::exchange(link.pending, std::nullopt)->close);

@@ -90,6 +90,20 @@ TEST_CASE_METHOD(Pair, "audit: where nothing is wrong nothing is found, also whi
   CHECK(a.stats().values_out_by_anti_entropy + b.stats().values_out_by_anti_entropy == 0);
 }
 
+// Swarm seed 2007669.
+TEST_CASE("audit: a clear that vanished is found also where nothing else is held", "[gossip]") {
+  Wires wires;
+  Wires::Node& a = wires.add();
+  Wires::Node& b = wires.add(joining({&a}));
+  settle(wires, a, b);
+  wires.clear(a);
+  wires.run(20s);
+  REQUIRE(b.store->peek(clear_hash));
+  REQUIRE(b.store->lose(clear_hash));
+  CHECK(wires.run_until([&] { return b.store->peek(clear_hash).has_value(); }, 60s));
+  CHECK(b.stats().audit_repairs == 1);
+}
+
 TEST_CASE("audit: what was forgotten for lack of memory is not missing", "[gossip]") {
   Wires wires;
   Wires::Node& a = wires.add();

@@ -361,6 +361,24 @@ TEST_CASE("refusal: where the peer's clock went back unseen it refuses, and take
   CHECK(closed_at(b, a.origin()) > ahead.hlc);
 }
 
+// Swarm seed 2000867: nothing else wakes a sender that is not live and whose store stands still.
+TEST_CASE("refusal: what is held back is sent once the peer's clock is put right", "[refusal]") {
+  Wires wires;
+  auto& a = wires.add(roomy());
+  a.wall_offset = 10min;
+  fill(wires, a);  // more than is held back, so that the walk waits as well
+  auto& b = wires.add(joining({&a}, roomy()));
+  wires.run(20s);
+  REQUIRE(a.stats().records_held_back > 0);
+  REQUIRE(b.store->stats().live == 0);
+  b.wall_offset = 10min;
+  wires.act(b, [](Engine& engine, Now now) { engine.clock_moved(now, 10min); });
+  wires.run(5s);
+  CHECK(b.store->stats().live == 30);
+  CHECK(streams(a, b));
+  CHECK(a.stats().refused_by_peers == 0);
+}
+
 TEST_CASE("refusal: a record that is refused voids the loads of its key, and a clear all", "[refusal]") {
   for (const bool clears : {false, true}) {
     Wires wires;
