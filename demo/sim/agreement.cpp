@@ -39,7 +39,17 @@ bool Checker::is_any_outvoted() const {
 
 bool Checker::is_to_refuse(NodeId node, const Write& write) const {
   const auto& store = world_.store(node);
-  return write.stamp.hlc.ms() > world_.wall(node) + store.options().max_drift && is_outvoted(store.self());
+  if (!is_outvoted(store.self())) return false;
+  const WallMs admits = world_.wall(node) + store.options().max_drift;
+  if (write.stamp.hlc.ms() > admits) return true;
+  // Behind floors that lie as far ahead it resyncs with nobody.
+  for (NodeId other = 0; other < world_.size(); ++other) {
+    if (!world_.up(other)) continue;
+    for (const auto& [origin, floor] : world_.store(other).floors()) {
+      if (floor.ms() > admits) return true;
+    }
+  }
+  return false;
 }
 
 std::optional<std::string> Checker::unheard(NodeId node, KeyId key) {

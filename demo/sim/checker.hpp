@@ -92,7 +92,8 @@ class Checker final : public Watcher {
   /// Its clock is an outlier, and rightly so: nodes that agree with each other keep their wall times, and what it
   /// writes is heard by none of them.
   [[nodiscard]] bool is_outvoted(Origin origin) const;
-  /// It is an outlier whose clock is behind, rightly so: it refuses what those who agree write, until its time has come.
+  /// It is an outlier whose clock is behind, rightly so: it refuses what those who agree write, and their floors, until its
+  /// time has come.
   [[nodiscard]] bool is_to_refuse(NodeId node, const Write& write) const;
   [[nodiscard]] std::optional<std::string> unheard(NodeId node, KeyId key);
   [[nodiscard]] std::optional<std::string> logs_differ(NodeId a, NodeId b);
