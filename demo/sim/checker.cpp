@@ -238,6 +238,10 @@ void Checker::check_key(NodeId node, NodeView& view, KeyHash hash) {
     }
     newest = version;
   }
+  if (const auto lost = view.lost.find(static_cast<std::uint64_t>(hash)); lost != view.lost.end()) {
+    if (version < lost->second) return;
+    view.lost.erase(lost);
+  }
   if (!store.serves(*held, wall)) return;
   if (version < newest) {
     fail("No resurrection", node,
@@ -291,6 +295,12 @@ void Checker::check_everything() {
   for (NodeId node = 0; node < world_.size(); ++node) {
     if (world_.up(node)) check_all_keys(node, views_[node]);
   }
+}
+
+void Checker::expect_repair(NodeId node, const crdt::Meta& lost) {
+  NodeView& view = views_[node];
+  view.repairs_expected += 2 * (world_.size() - 1);
+  view.lost.insert_or_assign(static_cast<std::uint64_t>(lost.hash), lost.version());
 }
 
 void Checker::crashing(NodeId node) {

@@ -52,8 +52,9 @@ class Checker final : public Watcher {
   [[nodiscard]] const History& history() const { return history_; }
   [[nodiscard]] std::uint64_t checks() const { return checks_; }
 
-  /// This node is made to lack a slot: audits may find that, with each other node one that either of the two began.
-  void expect_repair(NodeId node) { views_[node].repairs_expected += 2 * (world_.size() - 1); }
+  /// This node is made to lack this slot: audits may find that, with each other node one that either of the two began.
+  /// Until then it may take an older version from a link that has yet to deliver one.
+  void expect_repair(NodeId node, const crdt::Meta& lost);
 
   /// Throws a Violation with the seed, the time and the replay command.
   [[noreturn]] void fail(const std::string& rule, NodeId node, const std::string& what) const;
@@ -70,6 +71,7 @@ class Checker final : public Watcher {
     Ms wall_lead{};           // of its wall time over the truth, as of the last step
     std::vector<Origin> own;  // its origins, in this life
     Us looked_at_everything{0};
+    std::unordered_map<std::uint64_t, Version> lost;  // by key hash, until it is held again, or a newer one
     std::uint64_t repairs_expected = 0;
     std::uint64_t lives_from_nothing = 0;
     std::uint64_t evictions = 0;

@@ -141,7 +141,7 @@ void Cluster::loses_and_mends(unsigned slots) {
     const Loss& loss = losses[random.below(losses.size())];
     const crdt::Meta& lost = loss.slot.meta;
     world_->happened(world_->name(loss.node) + " loses a slot");
-    checker_->expect_repair(loss.node);
+    checker_->expect_repair(loss.node, lost);
     world_->store(loss.node).lose(lost.hash);
     const auto is_back = [&] {
       const auto held = world_->store(loss.node).peek(lost.hash);

@@ -61,6 +61,45 @@ TEST_CASE("checker: an older version served again is a resurrection", "[sim]") {
   REQUIRE_THAT(violated([&] { cluster.checker().check_everything(); }), ContainsSubstring("No resurrection"));
 }
 
+// Swarm seed 3000061.
+TEST_CASE("checker: a node whose slot is lost may serve an older version until it holds that one again",
+          "[sim]") {
+  for (const bool is_known : {true, false}) {
+    for (const bool is_repaired : {false, true}) {
+      Cluster cluster{pair_of_nodes()};
+      World& world = cluster.world();
+      const auto hash = world.hash("k");
+      auto& store = world.store(0);
+      const auto take = [&](const geolru::crdt::Outgoing& record) {
+        const auto admitted = store.clock().admit(record.meta.stamp.hlc, world.wall(0));
+        REQUIRE(admitted);
+        const geolru::crdt::Incoming again{
+            .meta = record.meta, .has_value = true, .key = "k", .value = record.block->value()};
+        REQUIRE(store.apply(again, *admitted, {}, world.wall(0)) == geolru::crdt::Applied::stored);
+      };
+      world.set(0, "k", 60s);
+      const auto old = store.peek(hash);
+      world.set(0, "k", 60s);
+      const auto lost = store.peek(hash);
+      REQUIRE(old);
+      REQUIRE(lost);
+      world.events().run_until(3s);  // and closed
+
+      if (is_known) cluster.checker().expect_repair(0, lost->meta);
+      REQUIRE(store.lose(hash));
+      if (is_repaired) {
+        take(*lost);
+        cluster.checker().check_everything();
+        REQUIRE(store.lose(hash));
+      }
+      take(*old);
+      const std::string report = violated([&] { cluster.checker().check_everything(); });
+      const bool may_serve_it = is_known && !is_repaired;
+      REQUIRE_THAT(report, Catch::Matchers::ContainsSubstring(may_serve_it ? "nothing" : "No resurrection"));
+    }
+  }
+}
+
 TEST_CASE("checker: a clock lifted by a stamp from the far future is seen", "[sim]") {
   Cluster cluster{pair_of_nodes()};
   World& world = cluster.world();
