@@ -249,10 +249,12 @@ class Shard {
 
   /// `visited` is the ring's head at which another walk entered this shard that it has been through; 0: there is none.
   void begin_walk(WalkId id, std::shared_ptr<const WalkFilter> filter, std::uint64_t visited);
-  /// True when this shard has been walked through.
+  /// True when this shard has been walked through. In a resync that leaves no `bytes` for what follows it.
   bool walk(WalkId id, std::size_t& bytes, WallMs now, Hlc doubtful, std::vector<Outgoing>& out);
   /// The ring's head at the beginning of its visit, if it is over, else 0.
   [[nodiscard]] std::uint64_t visited(WalkId id);
+  /// A resync has been through a part of this shard only.
+  [[nodiscard]] bool is_resyncing(WalkId id);
   /// Adds to `missed` the floors that rose over what the walk had not visited. Returns the ring's head at
   /// the beginning of its visit.
   std::uint64_t end_walk(WalkId id, Stamps& missed);
@@ -273,6 +275,7 @@ class Shard {
     std::uint64_t ring_head = 0;
     Stamps missed;
 
+    [[nodiscard]] bool is_resync() const { return !filter->resync_up_to.is_zero(); }
     /// A slot or a packed stub.
     [[nodiscard]] bool wants(const auto& held, Origin origin) const {
       return held.as_of <= filter->resync_up_to || held.stamp > find_stamp(filter->closed, origin);

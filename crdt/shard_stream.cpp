@@ -78,13 +78,18 @@ std::uint64_t Shard::visited(WalkId id) {
   return walk.phase == Walk::Phase::done ? walk.ring_head : 0;
 }
 
+bool Shard::is_resyncing(WalkId id) {
+  const Walk& walk = find_walk(id);
+  return walk.phase == Walk::Phase::running && walk.is_resync();
+}
+
 Shard::Walk& Shard::find_walk(WalkId id) { return *std::ranges::find(walks_, id, &Walk::id); }
 
 void Shard::enter_log(Walk& walk) {
   for (; walk.log < logs_.size(); ++walk.log) {
     const OriginLog& log = logs_[walk.log];
     const Hlc closed = find_stamp(walk.filter->closed, log.origin());
-    walk.next = walk.filter->resync_up_to.is_zero() ? log.first_above(slots_, closed) : log.oldest();
+    walk.next = walk.is_resync() ? log.oldest() : log.first_above(slots_, closed);
     if (walk.next != no_slot) return;
   }
 }
@@ -131,6 +136,7 @@ bool Shard::walk(WalkId id, std::size_t& bytes, WallMs now, Hlc doubtful, std::v
     }
   }
   walk.phase = Walk::Phase::done;
+  if (walk.is_resync() && !out.empty()) bytes = 0;
   return true;
 }
 
@@ -162,7 +168,7 @@ bool Shard::is_visited(const Walk& walk, const StubRecord& stub) const {
 
 /// Before it there is no packed stub that the walk wants.
 StubKey Shard::first_packed(const Walk& walk) const {
-  if (!walk.filter->resync_up_to.is_zero()) return {Hlc{1}};
+  if (walk.is_resync()) return {Hlc{1}};
   StubKey first = StubKey::last();
   for (const OriginLog& log : logs_) {
     const Hlc closed = find_stamp(walk.filter->closed, log.origin());

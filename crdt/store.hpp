@@ -213,11 +213,11 @@ class Store {
   /// what it has visited: `end_walk` tells the rest.
   /// It leaves out the shards that another walk has `visited`: there it ends where that one entered.
   [[nodiscard]] WalkId begin_walk(WalkFilter filter, const Visited& visited = {});
-  /// Appends the next slots, until about `bytes` are gathered. Values as of `doubtful` or before are left out. True when
-  /// the walk is complete.
+  /// Appends the next slots, until about `bytes` are gathered; in a resync, of one shard at most where there are any.
+  /// Values as of `doubtful` or before are left out. True when the walk is complete.
   bool walk(WalkId id, std::size_t bytes, WallMs wall, std::vector<Outgoing>& out, Hlc doubtful = {});
   /// The shards that it has been through, so that another walk may go on from there. Numbers that `begin_walk` does not
-  /// know are ignored.
+  /// know are ignored. Empty while a resync is within a shard: another has to confirm anew what this one told of it.
   [[nodiscard]] Visited visited(WalkId id);
   /// Ends a walk, complete or not. Sets `cursor` to the changes since each shard's visit. Returns the
   /// floors that rose over slots which the walk should have visited and had not.

@@ -178,6 +178,7 @@ Visited Store::visited(WalkId id) {
   Visited visited;
   for (const auto& shard : shards_) {
     const std::lock_guard lock{shard->mutex};
+    if (shard->is_resyncing(id)) return {};
     visited.push_back(shard->visited(id));
   }
   return visited;
@@ -187,9 +188,9 @@ bool Store::walk(WalkId id, std::size_t bytes, WallMs wall, std::vector<Outgoing
   const WallMs now = clock_.now(wall);
   for (const auto& shard : shards_) {
     for (bool done = false; !done;) {
+      if (bytes == 0) return false;
       const std::lock_guard lock{shard->mutex};
       done = shard->walk(id, bytes, now, doubtful, out);
-      if (!done && bytes == 0) return false;
     }
   }
   return true;

@@ -372,4 +372,27 @@ TEST_CASE("walk: another goes on after the last shard that was walked to its end
 }
 
 }  // namespace
+
+TEST_CASE("walk: in a resync no step crosses into another shard, and no mark is within one", "[store]") {
+  Store store{{.shards = 8}, self};
+  for (int i = 0; i < 100; ++i) (void)store.set(std::to_string(i), "v", ttl, at(1));
+  const auto shard_of = [](const Outgoing& one) { return static_cast<std::uint64_t>(one.meta.hash) >> 61; };
+  for (const std::size_t step : {1, 200, 100'000}) {
+    const WalkId id = store.begin_walk({{}, hlc(1'000)});
+    std::vector<Outgoing> sent;
+    for (bool done = false; !done;) {
+      std::vector<Outgoing> some;
+      done = store.walk(id, step, at(1), some);
+      for (const Outgoing& one : some) REQUIRE(shard_of(one) == shard_of(some.front()));
+      sent.insert(sent.end(), some.begin(), some.end());
+      const Visited visited = store.visited(id);
+      if (visited.empty()) continue;
+      for (const Outgoing& one : sent) REQUIRE(visited[shard_of(one)] != 0);
+    }
+    REQUIRE(sent.size() == 100);
+    RingCursor cursor;
+    (void)store.end_walk(id, cursor);
+  }
+}
+
 }  // namespace geolru::crdt

@@ -40,11 +40,12 @@ void snap_after_some(Wires& wires, const Wires::Node& from, const Wires::Node& t
   wires.run(1ms);
 }
 
-/// A key of the first shard that is walked, and one of the last.
-std::string key_in(const Wires::Node& node, std::uint64_t shard) {
+/// A key of that shard; of those that begin so, it passes over `others`. The first that is walked is 0, the last 31.
+std::string key_in(const Wires::Node& node, std::uint64_t shard, const std::string& prefix = "k",
+                   int others = 0) {
   for (int i = 0;; ++i) {
-    std::string key = "k" + std::to_string(i);
-    if (static_cast<std::uint64_t>(node.store->hash(key)) >> 59 == shard) return key;
+    std::string key = prefix + std::to_string(i);
+    if (static_cast<std::uint64_t>(node.store->hash(key)) >> 59 == shard && others-- == 0) return key;
   }
 }
 
@@ -196,6 +197,32 @@ TEST_CASE("resync: what was confirmed before the link was lost stays, what nobod
   CHECK(t.wires.get(t.b, erased) == "-");
   CHECK(holds_all(t.wires, t.b));
   CHECK(t.b.stats().values_in - before < 200);  // what it has closed comes without values
+}
+
+TEST_CASE("resync: what was confirmed beyond the last mark is confirmed again, whatever it came with",
+          "[resync]") {
+  Behind t{forgetful()};
+  t.wires.set(t.a, key_in(t.a, 0), "v");
+  const std::string erased = key_in(t.a, 1);
+  t.wires.set(t.a, erased, "old");
+  // So many more in its shard that the link is lost in the midst of them.
+  for (int i = 0; i < 100; ++i) t.wires.set(t.a, key_in(t.a, 1, "v", i), std::string(40'000, 'x'));
+  for (int i = 0; i < 400; ++i) t.wires.erase(t.a, "gone " + std::to_string(i));
+  REQUIRE_FALSE(t.a.store->floors().empty());
+  snap_after_some(t.wires, t.a, t.b);
+  REQUIRE(t.wires.get(t.b, erased) == "old");
+  t.wires.cut(t.a, t.b);
+  // In that shard alone: of what changed before the mark nothing is forgotten.
+  const auto erasure = t.wires.erase(t.a, erased);
+  for (int i = 0; i < 4; ++i) t.wires.erase(t.a, key_in(t.a, 1, "other", i));
+  REQUIRE_FALSE(t.a.store->peek(t.a.store->hash(erased)));
+  t.wires.heal();
+  for (int i = 0; i < 10'000; ++i) {
+    t.wires.run(1ms);
+    REQUIRE((closed_at(t.b, t.a.origin()) < erasure.hlc || t.wires.get(t.b, erased) == "-"));
+  }
+  CHECK(t.a.stats().catch_ups_resumed == 1);
+  CHECK(closed_at(t.b, t.a.origin()) >= erasure.hlc);
 }
 
 TEST_CASE("resync: it ends on a slow link, however many deletions are forgotten meanwhile", "[resync]") {
