@@ -330,6 +330,9 @@ TEST_CASE("walk: in a resync, doubtful values travel as stubs, and so does what 
   }
 }
 
+/// Of the eight that a store has.
+std::uint64_t shard_of(const Outgoing& one) { return static_cast<std::uint64_t>(one.meta.hash) >> 61; }
+
 TEST_CASE("walk: another goes on after the last shard that was walked to its end", "[store]") {
   Store store{{.shards = 8}, self};
   std::vector<std::uint64_t> heads;
@@ -341,7 +344,6 @@ TEST_CASE("walk: another goes on after the last shard that was walked to its end
   const Visited visited = store.visited(first);
   RingCursor cursor;
   (void)store.end_walk(first, cursor);
-  const auto shard_of = [](const Outgoing& one) { return static_cast<std::uint64_t>(one.meta.hash) >> 61; };
   const auto is_visited = [&](const Outgoing& one) { return visited[shard_of(one)] != 0; };
   REQUIRE(std::ranges::count_if(sent, is_visited) > 20);
   REQUIRE(std::ranges::count(visited, 0u) > 2);
@@ -371,12 +373,9 @@ TEST_CASE("walk: another goes on after the last shard that was walked to its end
   REQUIRE(all.size() == 101);
 }
 
-}  // namespace
-
 TEST_CASE("walk: in a resync no step crosses into another shard, and no mark is within one", "[store]") {
   Store store{{.shards = 8}, self};
   for (int i = 0; i < 100; ++i) (void)store.set(std::to_string(i), "v", ttl, at(1));
-  const auto shard_of = [](const Outgoing& one) { return static_cast<std::uint64_t>(one.meta.hash) >> 61; };
   for (const std::size_t step : {1, 200, 100'000}) {
     const WalkId id = store.begin_walk({{}, hlc(1'000)});
     std::vector<Outgoing> sent;
@@ -395,4 +394,5 @@ TEST_CASE("walk: in a resync no step crosses into another shard, and no mark is 
   }
 }
 
+}  // namespace
 }  // namespace geolru::crdt
