@@ -7,9 +7,9 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "crdt/shard.hpp"
-#include "crdt/store.hpp"
-#include "crdt/store_hold.hpp"
+#include "crdt/store/shard.hpp"
+#include "crdt/store/store.hpp"
+#include "crdt/store/store_hold.hpp"
 
 namespace geolru::crdt {
 
@@ -24,18 +24,14 @@ void Fingerprint::add(const Meta& meta, std::uint64_t key) {
 
 template <typename Visit>
 void Store::for_each_in(const AuditRange& range, Visit visit) {
-  for (std::size_t i = 0; i < shards_.size(); ++i) {
-    const auto shard_bits = static_cast<unsigned>(std::countr_zero(shards_.size()));
-    const unsigned shared = std::min(shard_bits, range.slice_bits);
-    // Only shards that agree with the slice in the bits that they have in common.
-    if (i >> (shard_bits - shared) != std::uint64_t{range.slice} >> (range.slice_bits - shared)) continue;
-    bool done = false;
-    for (Shard::Scan at; !done;) {
-      const std::lock_guard lock{shards_[i]->mutex};
-      done = shards_[i]->scan(at, limits::slots_per_hold_max, [&](const Meta& meta) {
+  for (const auto& shard : shards_) {
+    Place from{};
+    do {
+      const std::lock_guard lock{shard->mutex};
+      from = shard->scan(from, limits::slots_per_hold_max, [&](const Meta& meta, const Index::Cell&) {
         if (range.holds(meta)) visit(meta);
       });
-    }
+    } while (from != Place{});
   }
 }
 
@@ -55,8 +51,9 @@ std::vector<Outgoing> Store::versions(const AuditRange& range, const Parts& part
 }
 
 bool Store::lose(KeyHash hash) {
-  const Hold shard{*this, shard_of(hash)};
-  return shard->lose(hash);
+  const Sought key = sought(hash);
+  const Hold shard{*this, shard_of(key.place)};
+  return shard->lose(key);
 }
 
 }  // namespace geolru::crdt

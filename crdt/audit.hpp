@@ -20,7 +20,7 @@ struct Fingerprint {
 };
 
 /// The slots of some keys whose writes both sides should have settled. The keys are those of one of 2^slice_bits
-/// slices, by the first bits of their hash, which is how a shard's keys lie together; by the next bits they fall into
+/// slices, by the first bits of their hash, which all nodes know alike; by the next bits they fall into
 /// 2^part_bits parts, whose sums are compared one by one. Unlike ranges of stamps, all parts hold equally many.
 struct AuditRange {
   Hlc above;  ///< What competes as of this or earlier may have been overwritten by what is forgotten.

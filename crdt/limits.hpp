@@ -17,7 +17,8 @@ inline constexpr Ms drift_max{60'000};
 
 // The store.
 inline constexpr std::size_t shards_max = 64;
-inline constexpr std::uint32_t slots_per_shard_max = 0x3ffffff0;
+/// A shard with no more entries is an exact LRU, and what has expired goes first; beyond, both are by samples.
+inline constexpr std::size_t entries_exact = 64;
 /// Origins whose slots one shard can tell apart.
 inline constexpr std::size_t origins_per_shard_max = 0xfff0;
 /// Results of loads that were too large to be stored and are remembered for who asks why a key is missing.
@@ -34,7 +35,7 @@ inline constexpr std::size_t ring_events_min = 64;
 inline constexpr std::size_t ring_events_max = 1 << 16;
 /// Loads under way that one shard keeps track of; the results of further ones are not stored.
 inline constexpr std::size_t loads_per_shard_max = 4'096;
-/// Stubs younger than this are not dropped for lack of stub budget; older ones are packed.
+/// Stubs younger than this are not dropped for lack of stub budget.
 inline constexpr Ms stub_age_min{10'000};
 
 // The wire.

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <string_view>
 
-#include "crdt/block.hpp"
 #include "crdt/limits.hpp"
+#include "crdt/memory/block.hpp"
 #include "crdt/stamp.hpp"
 
 namespace geolru::crdt {

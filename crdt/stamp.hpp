@@ -37,6 +37,7 @@ struct Hlc {
   /// The last hybrid time whose milliseconds are those of `wall`.
   static constexpr Hlc end_of(WallMs wall) { return at(wall, 0xffff); }
 
+  [[nodiscard]] constexpr std::uint16_t counter() const { return static_cast<std::uint16_t>(raw); }
   [[nodiscard]] constexpr WallMs ms() const { return WallMs{Ms{static_cast<std::int64_t>(raw >> 16)}}; }
   [[nodiscard]] constexpr bool is_zero() const { return raw == 0; }
 

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "crdt/store.hpp"
+#include "crdt/store/store.hpp"
 #include "fuzz/check.hpp"
 
 namespace {

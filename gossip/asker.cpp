@@ -42,9 +42,13 @@ void Engine::State::note_mark(Link& link, const ReceivedRecords& received) {
   if (received.resync && resyncs_with(link) && !resync->ending) confirm_marked();
 }
 
-void Engine::State::complete_catch_up(Now now, Link& link) {
-  const bool goes_on = link.peer_role != Role::none && relays(link) == link.asked_to_relay;
-  link.in = goes_on ? Link::In::live : Link::In::unasked;
+/// The records of a catch-up have all come, and were passed on or were not.
+void Engine::State::complete_catch_up(Now now, Link& link, bool is_relayed) {
+  const bool is_served = link.peer_role != Role::none;
+  const bool goes_on = is_served && relays(link) == is_relayed;
+  // One that began before the peer's role changed: the peer was asked anew at that, and has yet to answer.
+  const bool is_asked_anew = is_served && link.in == Link::In::asked && relays(link) == link.asked_to_relay;
+  if (goes_on || !is_asked_anew) link.in = goes_on ? Link::In::live : Link::In::unasked;
   link.asked_at = now.steady;
   ever_caught_up = true;
   asking_due = true;
@@ -72,7 +76,8 @@ void Engine::State::consider_asking(Now now) {
       is_served = true;
       continue;
     }
-    if (awaits_resync_with(link) && link.in == Link::In::unasked && !link.peer_silent) {
+    if (awaits_resync_with(link) && link.in == Link::In::unasked && !link.peer_silent &&
+        now.steady >= link.next_ask) {
       go_on_with_resync(now, link);
       is_served = true;
       continue;
@@ -80,7 +85,7 @@ void Engine::State::consider_asking(Now now) {
     if (!link.behind_since) link.behind_since = now.steady;
     const bool has_waited =
         !ever_caught_up || now.steady - *link.behind_since >= timing::behind_before_resync;
-    if (link.in == Link::In::live || !has_waited || link.peer_silent) continue;
+    if (link.in == Link::In::live || !has_waited || link.peer_silent || now.steady < link.next_ask) continue;
     if (least == nullptr || behind < least_behind) {
       least = &link;
       least_behind = behind;

@@ -87,14 +87,14 @@ void Engine::disconnected(Now now, LinkId link, const std::string& reason) {
 }
 
 void Engine::heard(Now now, LinkId from) {
-  if (Link* link = state_->find(from)) link->heard_at = now.steady;
+  if (Link* link = state_->find(from)) link->heard(now.steady);
 }
 
 void Engine::receive(Now now, LinkId from, std::span<const std::byte> payload) {
   Link* link = state_->find(from);
   if (link == nullptr) return;
   const std::size_t bytes = payload.size() + limits::frame_header_bytes;
-  link->heard_at = now.steady;
+  link->heard(now.steady);
   link->bytes_in += bytes;
   state_->stats.bytes_in += bytes;
   ++state_->stats.frames_in;
@@ -239,7 +239,7 @@ void Engine::State::check_timeouts(Now now) {
     if (!link.is_established()) {
       if (now.steady - link.opened_at >= options.connect_timeout) hang_up(now, id, "no handshake in time");
     } else if (now.steady - link.heard_at >= timing::link_silence_max) {
-      hang_up(now, id, "silent for too long");
+      hang_up(now, id, Goodbye::silent);
     } else if (now.steady - link.taken_at >= timing::unread_max) {
       hang_up(now, id, "it reads nothing");
     } else if (link.resume_at && now.steady >= *link.resume_at) {
@@ -279,7 +279,11 @@ void Engine::State::gossip(Now now) {
   const bool goes_far = near.empty() || (!far.empty() && random.below(5) == 0);
   const std::vector<LinkId>& peers = goes_far ? far : near;
   if (peers.empty() || (!ever_caught_up && links.size() > 1)) return;
-  send_digest(now, *find(peers[random.below(peers.size())]), Ask::offer);
+  Link& link = *find(peers[random.below(peers.size())]);
+  // An offer begins from what is closed, and would take the room that going on from a mark needs.
+  const auto kept = cut_off.find(link.peer.origin);
+  const bool goes_on = kept != cut_off.end() && now.steady - kept->second.lost_at < timing::resync_kept;
+  send_digest(now, link, goes_on ? Ask::nothing : Ask::offer);
 }
 
 void Engine::State::hang_up(Now now, LinkId id, const std::string& reason, bool refused) {
@@ -335,6 +339,7 @@ void Engine::State::begin_life(Now now, const std::string& why, Keep keep) {
   }
   for (const LinkId id : link_ids()) hang_up(now, id, "it begins a new life");
   cut_off.clear();
+  offers_taken.clear();
   abandon_resync();
   Origin fresh = Origin::none;
   while (fresh == Origin::none) fresh = Origin{random.next()};

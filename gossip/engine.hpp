@@ -13,7 +13,7 @@
 #include <variant>
 #include <vector>
 
-#include "crdt/store.hpp"
+#include "crdt/store/store.hpp"
 #include "gossip/log_book.hpp"
 #include "gossip/skew.hpp"
 #include "gossip/wire/codec.hpp"

@@ -44,8 +44,8 @@ inline constexpr Ms hedge_after_min{
     10};  // before a second peer is asked for a value, or twice the round trip,
 inline constexpr Ms hedge_after_max{200};      // within these
 inline constexpr Ms clock_right_for{2'000};    // before a node whose clock was wrong begins anew
+inline constexpr Ms rounding{1};               // of two clocks that are read in whole milliseconds
 inline constexpr Ms round_trip_max{60'000};    // longer ones are alike to who ranks peers
-inline constexpr Ms offer_wait{10'000};        // for the peer to say that it heard the last offer to its end
 inline constexpr Ms resync_kept{10'000};       // for its peer to be linked again, before another is asked
 inline constexpr Ms member_lifetime{300'000};  // of its register: then one that left or died is forgotten
 inline constexpr Ms member_rewrite{100'000};
@@ -173,6 +173,7 @@ struct Engine::State {
   [[nodiscard]] Role role_of(const Link& link) const;
   [[nodiscard]] Standing standing(Now now, Origin member);
   [[nodiscard]] bool wants_link_with(const Member& member) const;
+  [[nodiscard]] static bool is_caught_up_by(const Link& link);
   void drop_if_unneeded(Now now, Link& link);
   void take_role(Now now, Link& link, Role role);
   [[nodiscard]] bool relays(const Link& from) const;
@@ -189,7 +190,12 @@ struct Engine::State {
   [[nodiscard]] MemberView view_of(Now now, const Member& member) const;
 
   // -- skew_watch.cpp --------------------------------------------------------------------------------
-  [[nodiscard]] std::vector<Offset> clocks_of_peers(Now now) const;
+  struct ClockOfPeer {
+    Link* link = nullptr;
+    Offset ahead;  // of this node's
+  };
+  [[nodiscard]] std::vector<ClockOfPeer> clocks_of_peers(Now now) const;
+  [[nodiscard]] std::vector<Offset> offsets_of_peers(Now now) const;
   void watch_clock(Now now);
   void fall_silent(Now now, Offset offset);
   void end_silence(Now now);
@@ -204,6 +210,7 @@ struct Engine::State {
   void send_note(Link& link, Ask ask);
   [[nodiscard]] Digest digest_without_rows(const Link& link, Ask ask) const;
   void end_stream(Link& link);
+  void end_live(Link& link);
   void stop_stream(Now now, Link& link);
   void send_stopped(Now now, Link& link);
   void pump(Now now, Link& link);
@@ -251,6 +258,7 @@ struct Engine::State {
   void count_closes(Now now);
   void refuse(Now now, Link& link, std::uint32_t stream, const Stamp& stamp);
   void send_refused(Link& link, const Refused& refused);
+  void take_round_trip(Now now, Link& link, const Close& close, std::uint64_t elapsed);
   void answer_close(Now now, Link& link);
   void refuse_record(Now now, Link& link, std::uint32_t stream, const crdt::Meta& meta);
   [[nodiscard]] bool skips(const Link& link, std::uint32_t stream) const;
@@ -265,6 +273,9 @@ struct Engine::State {
   void finish_walk(Now now, Link& link);
   void note_tails(Now now, Link& link);
   void leave_out_tails(const Link& link, Stamps& held_there);
+  static void note_offer(Now now, Link& link);
+  void note_offered(Now now, Link& link);
+  void leave_out_offered(const Link& link, Stamps& held_there);
   void consider_offer(Now now, Link& link);
 
   // -- asker.cpp ------------------------------------------------------------------------------------
@@ -274,7 +285,7 @@ struct Engine::State {
   void note_begin(Link& link, const Digest& digest);
   void note_mark(Link& link, const ReceivedRecords& received);
   void keep_catch_up(Now now, Link& link);
-  void complete_catch_up(Now now, Link& link);
+  void complete_catch_up(Now now, Link& link, bool is_relayed);
 
   // -- resync.cpp ------------------------------------------------------------------------------------
   void begin_resync(Now now, Link& link, Hlc behind);
@@ -297,7 +308,6 @@ struct Engine::State {
   [[nodiscard]] bool revive(Now now, const Link& link, const crdt::Incoming& record, crdt::Revival why,
                             bool relays);
   void review_fetches(Now now);
-  void note_mute(const Fetching& what) const;
   void forget_asks(LinkId gone);
   void ask_next(Now now, crdt::KeyHash hash, Fetching& fetching);
   void send_asks();
@@ -439,6 +449,11 @@ struct Engine::State {
   bool ever_linked = false;
   bool leaving = false;
   std::map<Origin, CatchUp> cut_off;  // by sender: they lost their links, and go on from their marks
+  struct Offered {
+    Stamps up_to;
+    SteadyMs at{};  // the last
+  };
+  std::map<Origin, Offered> offers_taken;  // by peer, over whatever links: all of these it holds
   struct Resync {
     Origin peer = Origin::none;
     LinkId with{};       // none: the link was lost
@@ -452,7 +467,7 @@ struct Engine::State {
       std::uint32_t stream = 0;
       Stamps closes, floors;
       Hlc doubt;  // of these floors
-      crdt::SlotPlace at;
+      crdt::PassPlace at;
     };
     std::optional<Ending> ending;
   };

@@ -9,6 +9,21 @@
 namespace geolru::gossip {
 namespace limits = crdt::limits;
 
+namespace {
+
+/// After this another peer is asked beside this one.
+Ms patience_with(const Link& link) {
+  return std::clamp(2 * link.round_trip, timing::hedge_after_min, timing::hedge_after_max);
+}
+
+/// It did not answer in time. It is asked for nothing more before it was heard from: each fetch would wait for it. The link
+/// tells it, for the fetch may have ended meanwhile by another's answer or by a newer write.
+bool is_mute(Now now, const Link& link) {
+  return link.value_asked_at && now.steady - *link.value_asked_at >= patience_with(link);
+}
+
+}  // namespace
+
 void Engine::State::fetch(Now now, std::span<const crdt::KeyHash> hashes) {
   for (const crdt::KeyHash hash : hashes) {
     if (fetching.contains(hash)) continue;
@@ -44,8 +59,7 @@ void Engine::State::ask_next(Now now, crdt::KeyHash hash, Fetching& what) {
   for (auto& [id, link] : links) {
     if (what.asked.size() >= limits::fetch_asks_max) break;
     const bool is_free = link.is_established() && link.unsent < limits::link_window_bytes;
-    const bool is_mute = link.mute_since && link.heard_at <= *link.mute_since;
-    if (!is_free || is_mute || link.peer_silent || what.find(id) != what.asked.end()) continue;
+    if (!is_free || is_mute(now, link) || link.peer_silent || what.find(id) != what.asked.end()) continue;
     if (nearest != nullptr && cost(*nearest) < cost(link)) continue;
     // The receiver rule would not let its value in.
     if (what.version.as_of <= rules_for(link).danger) continue;
@@ -55,9 +69,9 @@ void Engine::State::ask_next(Now now, crdt::KeyHash hash, Fetching& what) {
     what.next_ask = what.give_up_at;
     if (!what.is_awaited()) end_fetch(hash, false);
   } else {
-    what.asked.push_back({.link = nearest->id, .at = now.steady});
-    const Ms patience = std::clamp(2 * nearest->round_trip, timing::hedge_after_min, timing::hedge_after_max);
-    what.next_ask = std::min(now.steady + patience, what.give_up_at);
+    what.asked.push_back({.link = nearest->id});
+    if (!nearest->value_asked_at) nearest->value_asked_at = now.steady;
+    what.next_ask = std::min(now.steady + patience_with(*nearest), what.give_up_at);
     asks[nearest->id].push_back({hash, what.version});
     ++stats.fetch_asks_out;
   }
@@ -81,7 +95,6 @@ void Engine::State::review_fetches(Now now) {
   fetches_due = SteadyMs::max();
   for (auto it = fetching.begin(); it != fetching.end();) {
     auto& [hash, what] = *it++;  // it may end below
-    if (now.steady >= what.next_ask) note_mute(what);
     if (now.steady >= what.give_up_at) {
       end_fetch(hash, false);
     } else if (now.steady >= what.next_ask || !what.is_awaited()) {
@@ -91,14 +104,6 @@ void Engine::State::review_fetches(Now now) {
     }
   }
   send_asks();
-}
-
-/// A peer that did not answer in time is asked for nothing more before it was heard from: each fetch would wait for it.
-void Engine::State::note_mute(const Fetching& what) const {
-  for (const Fetching::Asked& one : what.asked) {
-    if (Link* link = one.answered ? nullptr : find(one.link))
-      link->mute_since = std::max(link->mute_since.value_or(one.at), one.at);
-  }
 }
 
 /// Who is gone answers nothing: the next is asked at the next wake-up.

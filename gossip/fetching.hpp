@@ -11,7 +11,6 @@ namespace geolru::gossip {
 struct Fetching {
   struct Asked {
     LinkId link{};
-    SteadyMs at{};
     bool answered = false;
   };
 

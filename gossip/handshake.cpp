@@ -95,17 +95,22 @@ void Engine::State::refuse_handshake(Now now, Link& link, const Words& reason) {
 }
 
 bool Engine::State::settle_duplicate(Now now, Link& link) {
-  // Both sides dialled: the link that the smaller origin dialled stays. One side dialled twice: it drops the
-  // newer one itself.
-  Link* other = established_with(link.peer.origin, link.id);
-  if (other == nullptr) return true;
-  const bool is_newer_mine = link.dialled && other->dialled;
-  const bool is_newer_theirs = !link.dialled && !other->dialled;
-  if (is_newer_theirs) return true;
-  const bool stays = !is_newer_mine && link.dialled == (self() < link.peer.origin);
-  const LinkId goes = stays ? other->id : link.id;
-  close_link(now, goes, false);
-  return stays;
+  // There may be several others, where each side dialled by several addresses.
+  std::vector<const Link*> others;
+  for (const auto& [origin, each] : established) {
+    if (origin == link.peer.origin && each != &link) others.push_back(each);
+  }
+  for (const Link* other : others) {
+    // Both sides dialled: the link that the smaller origin dialled stays. One side dialled twice: it drops the newer one
+    // itself.
+    const bool is_newer_mine = link.dialled && other->dialled;
+    const bool is_newer_theirs = !link.dialled && !other->dialled;
+    if (is_newer_theirs) continue;
+    const bool stays = !is_newer_mine && link.dialled == (self() < link.peer.origin);
+    close_link(now, stays ? other->id : link.id, false);
+    if (!stays) return false;
+  }
+  return true;
 }
 
 void Engine::State::on_established(Now now, Link& link) {

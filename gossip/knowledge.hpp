@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include "crdt/store.hpp"
+#include "crdt/store/store.hpp"
 #include "gossip/origins.hpp"
 #include "gossip/wire/message.hpp"
 

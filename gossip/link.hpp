@@ -48,6 +48,11 @@ struct CatchUp {
 struct Link {
   Link(LinkId its_id, Origins& origins) : id{its_id}, peer_closed{origins} {}
   [[nodiscard]] bool is_established() const { return phase == Phase::established; }
+  /// Bytes of it arrived.
+  void heard(SteadyMs now) {
+    heard_at = now;
+    value_asked_at.reset();
+  }
 
   // What is looked at whenever all links are.
   LinkId id;
@@ -70,6 +75,7 @@ struct Link {
   Owed owed;
   SteadyMs needed_at{};  // when either streamed to the other
   SteadyMs closed_at{};
+  SteadyMs ping_at{};                       // when the last close was sent
   std::uint64_t closed_changes = 0;         // made by the last round that was closed here
   std::optional<SteadyMs> report_asked_at;  // Closes wait for a fresh digest of the peer.
   std::optional<SteadyMs> resume_at;        // The peer refused a stamp: offer it again then.
@@ -104,8 +110,10 @@ struct Link {
   bool walk_goes_on = false;  // where an earlier one got to
   Mark walk_mark;             // that was last sent
   bool walk_by_anti_entropy = false;
-  std::optional<SteadyMs> offered_at;  // when such a walk ended, until the peer has answered its end
-  std::map<Origin, crdt::Fingerprint> tails_sent;  // of silent origins, beyond what is closed
+  // When the end of such a walk was sent, until the peer has answered it; max(): it is yet to be sent.
+  std::optional<SteadyMs> offered_at;
+  Stamps offered;  // The peer holds all of that once it has answered, unless it refuses a record before.
+  std::map<Origin, crdt::Tail> tails_sent;  // of silent origins, beyond what is closed
   crdt::RingCursor cursor;
   std::optional<Stamps> closing;  // Closes the current pass of the live stream.
   HeldBack held;                  // records of this stream that the peer would refuse as yet
@@ -120,7 +128,7 @@ struct Link {
 
   // Inbound.
   std::uint32_t in_stream = 0;
-  std::uint32_t begun_stream = 0;  // the last of which a digest said that it begins
+  std::uint32_t begun_stream = 0;  // the last of which a digest said that it begins; 0: it stopped
   std::uint32_t live_stream = 0;   // The end of whose catch-up counted: only its closes do.
   std::optional<std::uint32_t> refused_stream;
   std::uint32_t asks = 0;             // how often the peer was asked to catch this node up
@@ -130,11 +138,11 @@ struct Link {
   std::uint64_t peer_ping = 0;
   SteadyMs pinged_at{};
   Ms round_trip{};
-  std::optional<SteadyMs> mute_since;  // when it was asked for a value that it did not give in time
-  SteadyMs next_audit_taken{};         // earlier ones are ignored
-  SteadyMs mends_until{};              // It was asked for what audits found missing, and has yet to answer.
-  bool second_look_due = false;        // The peer was sent an audit, and may answer by one of what differs.
-  bool versions_due = false;           // It was sent a second look, and may list what it holds.
+  std::optional<SteadyMs> value_asked_at;  // when it was first asked for one since its last bytes
+  SteadyMs next_audit_taken{};             // earlier ones are ignored
+  SteadyMs mends_until{};        // It was asked for what audits found missing, and has yet to answer.
+  bool second_look_due = false;  // The peer was sent an audit, and may answer by one of what differs.
+  bool versions_due = false;     // It was sent a second look, and may list what it holds.
 
   // Large values from the peer, and to it.
   std::optional<crdt::KeyHash> gives;       // Of the transfer whose pieces it is asked for.

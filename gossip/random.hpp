@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "crdt/mix.hpp"
+
 namespace geolru::gossip {
 
 class Random {
@@ -11,11 +13,9 @@ class Random {
   explicit Random(std::uint64_t seed) : state_{seed} {}
 
   [[nodiscard]] std::uint64_t next() {
-    state_ += 0x9e3779b97f4a7c15;
-    std::uint64_t z = state_;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    return z ^ (z >> 31);
+    const std::uint64_t drawn = crdt::mix(state_);
+    state_ += crdt::mix_step;
+    return drawn;
   }
 
   /// Below `bound`, which is not 0. The bias is below bound / 2^64.

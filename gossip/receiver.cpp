@@ -96,9 +96,11 @@ void Engine::State::on_digest(Now now, Link& link, const Digest& digest) {
       if (digest.asks < link.asks) break;  // It was asked anew before it heard of that.
       link.in = Link::In::unasked;
       // By its floors this node lacks more than a catch-up brings, which this node may not see: by a clock far ahead these
-      // floors are over.
-      if (link.in_stream < link.begun_stream) link.next_ask = now.steady + timing::stopped_wait;
+      // floors are over. Or this node refused the end of a resync.
+      if (link.in_stream < link.begun_stream || resyncs_with(link))
+        link.next_ask = now.steady + timing::stopped_wait;
       if (resyncs_with(link)) suspend_resync(now);
+      link.begun_stream = 0;
       break;
     case Ask::report:
       send_digest(now, link, Ask::nothing);
@@ -139,6 +141,9 @@ void Engine::State::refuse_record(Now now, Link& link, std::uint32_t stream, con
 }
 
 void Engine::State::on_refused(Now now, Link& link, const Refused& refused) {
+  // Also where it is of an offer whose answer is under way: that comes after this.
+  link.offered.clear();
+  link.tails_sent.clear();
   // It may be the end of a catch-up that is refused: then nothing is streamed any more.
   if (refused.stream != link.out_stream) return;
   ++stats.refused_by_peers;
@@ -263,7 +268,10 @@ void Engine::State::take_closes(Now now, Link& link, const Close& close) {
   std::optional<CatchUp> promised;
   if (close.complete && link.promised && link.promised->stream == close.stream) promised = link.promised;
   // Its closes are only true for a node that has dropped what the resync did not confirm.
-  if (close.resync && (!promised || !promised->resync || !resyncs_with(link))) return;
+  if (close.resync && (!promised || !promised->resync || !resyncs_with(link))) {
+    if (promised) link.promised.reset();
+    return;
+  }
   if (close.resync) learn_stamps(promised->floors, close.floors);
   for (const auto& [origin, floor] : close.resync ? promised->floors : close.floors) {
     if (!store.clock().admit(floor, now.wall)) return refuse(now, link, close.stream, {floor, origin});
@@ -281,7 +289,7 @@ void Engine::State::take_closes(Now now, Link& link, const Close& close) {
   link.peer_closed.learn(closes);
   link.own_close = std::max(link.own_close, crdt::find_stamp(closes, link.peer.origin));
   link.live_stream = close.stream;
-  if (!close.complete) link.last_closes = close.closes;
+  if (!close.complete && !close.closes.empty()) link.last_closes = close.closes;
   if (close.resync) {
     promised->closes = std::move(closes);
     return begin_ending(now, std::move(*promised), close.stream);
@@ -290,7 +298,7 @@ void Engine::State::take_closes(Now now, Link& link, const Close& close) {
   // What this node relays, it relays from here on; noted before it knows what the catch-up closes.
   if (close.complete && relays(link)) begin_relaying(link);
   close_known(now, closes);
-  if (close.complete) complete_catch_up(now, link);
+  if (close.complete) complete_catch_up(now, link, promised && promised->relayed);
 }
 
 /// For how long an origin that closed up to there has been silent. Whoever closed last so long ago is not alive because
@@ -324,12 +332,8 @@ void Engine::State::on_close(Now now, Link& link, const Close& close) {
   if (close.pong != 0 && close.pong <= steady) {
     if (link.offered_at &&
         close.pong >= static_cast<std::uint64_t>(link.offered_at->time_since_epoch().count()))
-      link.offered_at.reset();
-    // Both sides round to milliseconds: a short way may seem to have taken less than no time.
-    const std::uint64_t elapsed = steady - close.pong;
-    const Ms round_trip{static_cast<Ms::rep>(elapsed - std::min<std::uint64_t>(close.held_ms, elapsed))};
-    link.clock.measured(close.wall, now.steady, round_trip);  // however long: less would be a guess
-    link.round_trip = std::min(round_trip, timing::round_trip_max);
+      note_offered(now, link);
+    take_round_trip(now, link, close, steady - close.pong);
   } else {
     link.clock.heard(close.wall, now.steady);
   }
@@ -337,6 +341,16 @@ void Engine::State::on_close(Now now, Link& link, const Close& close) {
   await_held(now, link);
   if (!skips(link, close.stream)) take_closes(now, link, close);
   if (close.answer) answer_close(now, link);
+}
+
+/// `elapsed` since the ping that the close answers. Both sides round to milliseconds: a short way may seem to have taken
+/// less than no time. An answer that was held for longer than it took says that this node stood still, and its clock with
+/// it, as in a virtual machine that is paused: such an answer may be as old as the pause is long.
+void Engine::State::take_round_trip(Now now, Link& link, const Close& close, std::uint64_t elapsed) {
+  if (close.held_ms > elapsed + 2) return link.clock.disproved(close.wall, now.steady);
+  const Ms round_trip{static_cast<Ms::rep>(elapsed - std::min<std::uint64_t>(close.held_ms, elapsed))};
+  link.clock.measured(close.wall, now.steady, round_trip);  // however long: less would be a guess
+  link.round_trip = std::min(round_trip, timing::round_trip_max);
 }
 
 void Engine::State::answer_close(Now now, Link& link) {

@@ -100,10 +100,11 @@ void Engine::State::drop_some_unconfirmed(Now now) {
   const Resync::Ending ended = std::move(ending);
   store.adopt_floors(ended.floors);
   abandon_resync();
+  if (link != nullptr) link->next_ask = now.steady + timing::stopped_wait;
   if (link != nullptr && relays(*link)) begin_relaying(*link);
   close_known(now, ended.closes);
   if (link != nullptr && link->in_stream == ended.stream && link->in == Link::In::asked)
-    complete_catch_up(now, *link);
+    complete_catch_up(now, *link, link->asked_to_relay);
 }
 
 void Engine::State::abandon_resync() {

@@ -27,10 +27,8 @@ void Engine::State::begin_round(Now now, bool answer) {
   close_own_at(now, round.at);
   crdt::raise_stamp(round.closes, self(), round.at);
   for (auto& [id, link] : links) {
-    if (link.out != Link::Out::live) {
-      acknowledge(now, link);
-      continue;
-    }
+    if (link.out != Link::Out::live || link.pending) acknowledge(now, link);
+    if (link.out != Link::Out::live) continue;
     const bool has_news = round.changes != link.closed_changes;
     const Ms idle_max = is_near(link) ? timing::near_close_idle : timing::remote_close_idle;
     const bool is_time = now.steady - link.closed_at >= idle_max;
@@ -42,16 +40,16 @@ void Engine::State::begin_round(Now now, bool answer) {
   }
 }
 
-/// Tells a peer to which nothing is streamed how far its own stream has come, and what time it is: also where one of the two
-/// fell silent for its clock, and where each stands behind the other's floors. By a wrong clock it may do so for long.
+/// Tells a peer to which nothing can be closed how far its own stream has come, and what time it is: also where one of the two
+/// fell silent for its clock, where each stands behind the other's floors, and where a close waits for what is held back for
+/// the peer's clock. By a wrong clock it may do so for long, and by what was known of a clock that has been moved since.
 void Engine::State::acknowledge(Now now, Link& link) {
   const bool is_idle = link.role == Role::none && link.peer_role == Role::none &&
                        link.in == Link::In::unasked && !silent && !link.peer_silent;
   if (!link.is_established() || is_idle) return;
   const bool has_news = knowledge.closed(link.peer.origin) > link.acknowledged;
-  if (!has_news && now.steady - link.closed_at < timing::remote_close_idle) return;
+  if (!has_news && now.steady - link.ping_at < timing::remote_close_idle) return;
   if (!has_room(link, Say::control)) return;
-  link.closed_at = now.steady;
   send_close(now, link, Close{});
 }
 
@@ -105,6 +103,16 @@ void Engine::State::end_stream(Link& link) {
   link.out = Link::Out::idle;
   link.held.clear();
   link.pending.reset();
+  if (link.offered_at == SteadyMs::max()) link.offered_at.reset();
+  link.closing.reset();
+  link.round_due = false;
+}
+
+/// No change is streamed any more. The end of the catch-up before is sent all the same, where it waits for the peer's clock:
+/// the peer may resync by it, and waits for nothing else.
+void Engine::State::end_live(Link& link) {
+  if (!link.pending || !link.pending->close.complete) return end_stream(link);
+  link.out = Link::Out::idle;
   link.closing.reset();
   link.round_due = false;
 }
@@ -154,7 +162,7 @@ std::uint64_t Engine::State::values_in(std::span<const crdt::Outgoing> records) 
 std::optional<Hlc> Engine::State::admitted_by(Now now, const Link& link) const {
   const auto theirs = link.clock.estimate(now.steady);
   if (!theirs) return std::nullopt;
-  return Hlc::end_of(*theirs + store.clock().drift_max());
+  return Hlc::end_of(*theirs + store.clock().drift_max() - timing::rounding);
 }
 
 /// Takes out the records that the peer would refuse as yet.
@@ -194,6 +202,7 @@ void Engine::State::release_held(Now now, Link& link) {
   if (!has_room(link, Say::control)) return;
   Close close = std::move(std::exchange(link.pending, std::nullopt)->close);
   if (close.complete) {
+    if (close.answer) note_offer(now, link);
     send_close(now, link, std::move(close));
   } else {
     send_round_close(now, link, std::move(close.closes));
@@ -239,7 +248,6 @@ bool Engine::State::begin_pass(Link& link) {
   for (std::size_t shard = 0; shard < store.shard_count(); ++shard) {
     // Links that are pumped together go up to the same place, and what is encoded for one is for all of them.
     const std::uint64_t head = closes ? round.heads[shard] : pumps_all ? heads[shard] : store.head(shard);
-    link.cursor.begin[shard] = link.cursor.next[shard];
     link.cursor.end[shard] = std::max(head, link.cursor.next[shard]);
     has_news = has_news || !link.cursor.finished(shard);
   }
@@ -347,7 +355,7 @@ void Engine::State::send_round_close(Now now, Link& link, Stamps closes) {
   if (!danger_beyond(link, crdt::find_stamp(closes, self())).is_zero()) {
     ++stats.closes_withheld;
     ask_for_report(now, link);
-    return;
+    return acknowledge(now, link);
   }
   link.closed_at = now.steady;
   send_close(now, link, Close{.closes = std::move(closes), .answer = std::exchange(link.answer_due, false)});
@@ -362,8 +370,10 @@ void Engine::State::send_close(Now now, Link& link, Close close) {
   }
   link.acknowledged = knowledge.closed(link.peer.origin);
   close.wall = now.wall;
+  link.ping_at = now.steady;
   close.ping = static_cast<std::uint64_t>(now.steady.time_since_epoch().count());
-  close.pong = std::exchange(link.peer_ping, 0);
+  // It says that all before that ping was taken, or was refused and said so.
+  if (!link.owed.refused) close.pong = std::exchange(link.peer_ping, 0);
   close.held_ms = static_cast<std::uint32_t>((now.steady - link.pinged_at).count());
   send(link, close);
 }

@@ -39,6 +39,12 @@ struct PeerMedian {
   [[nodiscard]] bool agrees_with(Ms ahead, Ms near) const {
     return peers != 0 && low.middle() >= ahead - near && high.middle() <= ahead + near;
   }
+  /// Whether it does so however long each way took, by twice `near` then: one of them may have taken all of its round trip,
+  /// and a message that waited in a node that stood still was on its way for seconds.
+  [[nodiscard]] bool vouches_for(Ms ahead, Ms near) const {
+    return agrees_with(ahead, near) && std::min(low.least, high.least) >= ahead - 2 * near &&
+           std::max(low.most, high.most) <= ahead + 2 * near;
+  }
   /// Whether it can lie there at all, however long each way took.
   [[nodiscard]] bool allows(Ms ahead, Ms near) const {
     const auto is_allowed = [&](const Offset& one) {
@@ -61,7 +67,8 @@ class PeerClock {
     narrow(*latest_);
   }
 
-  /// The peer refused a stamp, so it is further behind than was known: everything known before is void.
+  /// The peer refused a stamp, so it is further behind than was known, or this node's steady clock stood still, so the peer
+  /// is further ahead: everything known before is void.
   void disproved(WallMs theirs, SteadyMs now) {
     bounds_ = Offset{apart(theirs, now), Ms::max()};
     latest_.reset();

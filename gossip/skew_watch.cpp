@@ -1,6 +1,7 @@
 // gossip/skew_watch.cpp – a node whose own clock is the wrong one finds out, and spares the others; two that cannot tell
 // which is wrong say how far they are apart. Serialised.
 #include <algorithm>
+#include <utility>
 
 #include "gossip/engine_state.hpp"
 
@@ -14,20 +15,29 @@ Words behind_by(Ms behind) {
 
 }  // namespace
 
-/// How far the clocks are ahead of this one that are known by a round trip.
-std::vector<Offset> Engine::State::clocks_of_peers(Now now) const {
-  std::vector<Offset> others;
-  for (const auto& [id, link] : links) {
-    if (!link.is_established()) continue;
-    if (const auto offset = link.clock.offset(now.steady, now.wall)) others.push_back(*offset);
+/// The clocks that are known by a round trip: each once, by the newest of its links.
+std::vector<Engine::State::ClockOfPeer> Engine::State::clocks_of_peers(Now now) const {
+  std::vector<ClockOfPeer> clocks;
+  for (const auto& [origin, link] : established) {
+    const auto offset = link->clock.offset(now.steady, now.wall);
+    if (!offset) continue;
+    const bool is_known = !clocks.empty() && clocks.back().link->peer.origin == origin;
+    if (is_known) clocks.pop_back();
+    clocks.push_back({link, *offset});
   }
+  return clocks;
+}
+
+std::vector<Offset> Engine::State::offsets_of_peers(Now now) const {
+  std::vector<Offset> others;
+  for (const ClockOfPeer& clock : clocks_of_peers(now)) others.push_back(clock.ahead);
   return others;
 }
 
 /// An outlier is off by more than half the drift from the median of all: beyond that, the times to which it lifts other
 /// clocks could make honest nodes refuse each other.
 void Engine::State::watch_clock(Now now) {
-  const std::vector<Offset> others = clocks_of_peers(now);
+  const std::vector<Offset> others = offsets_of_peers(now);
   peers_clock = peer_median(others);
   tell_apart(now);
   const Offset median = median_offset(others);
@@ -82,16 +92,16 @@ void Engine::State::end_silence(Now now) {
 void Engine::State::tell_apart(Now now) {
   const Ms limit = store.clock().drift_max();
   clocks_apart = 0;
-  for (auto& [id, link] : links) {
-    const auto offset = link.is_established() ? link.clock.offset(now.steady, now.wall) : std::nullopt;
-    if (!offset || (offset->least <= limit && offset->most >= -limit)) continue;
+  for (const auto& [each, ahead] : clocks_of_peers(now)) {
+    if (ahead.least <= limit && ahead.most >= -limit) continue;
+    Link& link = *each;
     ++clocks_apart;
     if (link.apart_told_at && now.steady - *link.apart_told_at < timing::apart_told) continue;
     link.apart_told_at = now.steady;
-    const Ms late = Ms{std::abs(offset->middle().count())} - limit;
-    const bool is_behind = offset->middle().count() > 0;
+    const Ms late = Ms{std::abs(ahead.middle().count())} - limit;
+    const bool is_behind = ahead.middle().count() > 0;
     log(now, Severity::warning, Topic::clocks_apart, link, "the clock of this node is ",
-        behind_by(offset->middle()), " that of ", who(link),
+        behind_by(ahead.middle()), " that of ", who(link),
         is_behind ? Words{": writes from there are taken here some "}
                   : Words{": writes from here are taken there some "},
         late, " late");

@@ -34,7 +34,7 @@ void Engine::State::review_topology(Now now) {
       }
       // A peer that is not streamed to any more hears of it by others. A catch-up goes on to its end: a resync
       // waits for that.
-      if (role == Role::none && link.out == Link::Out::live) end_stream(link);
+      if (role == Role::none && link.out == Link::Out::live) end_live(link);
       send_note(link, Ask::nothing);
     }
     drop_if_unneeded(now, link);
@@ -76,10 +76,15 @@ bool Engine::State::wants_link_with(const Member& member) const {
   });
 }
 
+/// A catch-up is under way: its end, or that of its stream, is yet to come.
+bool Engine::State::is_caught_up_by(const Link& link) {
+  return link.promised && link.promised->stream == link.begun_stream;
+}
+
 void Engine::State::drop_if_unneeded(Now now, Link& link) {
   const bool is_needed = link.role != Role::none || link.peer_role != Role::none ||
-                         link.out != Link::Out::idle || link.gives || now.steady < link.gives_pieces_until ||
-                         resyncs_with(link);
+                         link.out != Link::Out::idle || link.offered_at || is_caught_up_by(link) ||
+                         link.gives || now.steady < link.gives_pieces_until || resyncs_with(link);
   if (is_needed) link.needed_at = now.steady;
   if (now.steady - link.needed_at < timing::unneeded_max) return;
   log(now, Severity::debug, Topic::hung_up, link, "hang up on ", who(link), ": the link is not needed");

@@ -130,7 +130,7 @@ const EngineStats& Engine::stats() const { return state_->stats; }
 
 Ms Engine::clock_offset() const { return state_->peers_clock.middle(); }
 
-PeerMedian Engine::peers_clock(Now now) const { return peer_median(state_->clocks_of_peers(now)); }
+PeerMedian Engine::peers_clock(Now now) const { return peer_median(state_->offsets_of_peers(now)); }
 
 std::size_t Engine::clocks_apart() const { return state_->clocks_apart; }
 

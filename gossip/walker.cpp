@@ -45,7 +45,10 @@ void Engine::State::start_catch_up(Now now, Link& link, Hlc resync_up_to, bool b
   link.walk_mark.clear();
   link.walk_closes = knowledge.closed();
   Stamps held_there = link.peer_closed.sorted();
-  if (by_anti_entropy) leave_out_tails(link, held_there);
+  if (by_anti_entropy) {
+    leave_out_tails(link, held_there);
+    leave_out_offered(link, held_there);
+  }
   link.walk = store.begin_walk({std::move(held_there), link.walk_resync_up_to}, visited);
   link.out = Link::Out::walking;
   // After the walk began, which tells of every floor that rises under it; and before it visits anything, so that all
@@ -73,8 +76,9 @@ void Engine::State::pump_walk(Now now, Link& link) {
     const Hlc doubtful = resyncing ? danger(floors(), knowledge.closed()) : Hlc{};
     done = store.walk(link.walk, limits::records_frame_bytes_target, now.wall, records, doubtful);
     if (records.empty()) continue;
+    // The end follows the last records at once: a mark would spare one message where the link is lost between the two.
     send_records(now, link, records,
-                 {.resync = resyncing, .mark = make_mark(self(), store.visited(link.walk))});
+                 {.resync = resyncing, .mark = done ? Mark{} : make_mark(self(), store.visited(link.walk))});
   }
   if (done) finish_walk(now, link);
 }
@@ -91,15 +95,20 @@ void Engine::State::finish_walk(Now now, Link& link) {
     return;
   }
   note_tails(now, link);
+  if (link.walk_by_anti_entropy) {
+    link.offered_at = SteadyMs::max();
+    link.offered = std::move(link.walk_closes);
+  }
   link.walk_closes = Stamps{};  // its memory, too
-  if (link.walk_by_anti_entropy) link.offered_at = now.steady;
-  close_in_turn(now, link, Close{.complete = true, .resync = resyncing, .floors = missed});
+  Close end{.complete = true, .resync = resyncing, .floors = missed};
+  end.answer = link.walk_by_anti_entropy;
+  close_in_turn(now, link, std::move(end));
 }
 
 /// What silent origins wrote beyond their last close was sent on this link, and nobody can close it.
 void Engine::State::leave_out_tails(const Link& link, Stamps& held_there) {
   for (const auto& [origin, sent] : link.tails_sent) {
-    if (store.tail_fingerprint(origin, knowledge.closed(origin)) == sent)
+    if (store.tail(origin, knowledge.closed(origin)) == sent)
       crdt::raise_stamp(held_there, origin, Hlc{~std::uint64_t{0}});
   }
 }
@@ -109,16 +118,44 @@ void Engine::State::note_tails(Now now, Link& link) {
   if (link.walk_goes_on) return;  // What has come since where it was before is not sent yet.
   for (const auto& [origin, closed] : link.walk_closes) {
     if (!is_silent(now, origin)) continue;
-    if (const auto tail = store.tail_fingerprint(origin, closed); tail.slots != 0)
-      link.tails_sent[origin] = tail;
+    if (const auto tail = store.tail(origin, closed); !tail.empty()) link.tails_sent[origin] = tail;
   }
+}
+
+/// The end of an offer is sent.
+void Engine::State::note_offer(Now now, Link& link) {
+  link.offered_at = now.steady;
+  // Its answer is not told from that to another close of the same millisecond, which shows nothing.
+  if (link.ping_at == now.steady) link.offered.clear();
+}
+
+/// The peer has taken all of the last offer.
+void Engine::State::note_offered(Now now, Link& link) {
+  link.offered_at.reset();
+  if (link.offered.empty()) return;
+  Offered& offered = offers_taken[link.peer.origin];
+  offered.at = now.steady;
+  learn_stamps(offered.up_to, std::exchange(link.offered, {}));
+  if (offers_taken.size() <= limits::catch_ups_kept_max) return;
+  offers_taken.erase(
+      std::ranges::min_element(offers_taken, {}, [](const auto& one) { return one.second.at; }));
+}
+
+/// It holds what it has taken even if it closes none of it, as where this node's clock is too late for it.
+void Engine::State::leave_out_offered(const Link& link, Stamps& held_there) {
+  const auto it = offers_taken.find(link.peer.origin);
+  if (it == offers_taken.end()) return;
+  Stamps& up_to = it->second.up_to;
+  std::erase_if(up_to, [&](const auto& row) { return row.second <= link.peer_closed.find(row.first); });
+  for (const auto& [origin, taken] : up_to) crdt::raise_stamp(held_there, origin, taken);
+  if (up_to.empty()) offers_taken.erase(it);
 }
 
 void Engine::State::consider_offer(Now now, Link& link) {
   const bool has_much_to_say = link.unsent >= limits::link_window_bytes / 2;
   if (silent || link.out == Link::Out::walking || has_much_to_say || link.resume_at) return;
-  // Its digests know nothing yet of what it was sent: on a slow link there would be no end of it.
-  if (link.offered_at && now.steady - *link.offered_at < timing::offer_wait) return;
+  // Its digests know nothing yet of what it was sent: on a slow link there would be no end of it, however long it waited.
+  if (link.offered_at) return;
   // It has to resync, and nothing less would help it.
   if (!danger(floors(), link.peer_closed).is_zero()) return;
   for (const auto& [origin, closed] : knowledge.closed()) {
@@ -130,8 +167,8 @@ void Engine::State::consider_offer(Now now, Link& link) {
     // What a silent origin wrote beyond its last close nobody can close: it is passed on once per link.
     bool has_tail = false;
     if (is_quiet && !lags) {
-      const auto tail = store.tail_fingerprint(origin, closed);
-      has_tail = tail.slots != 0 && link.tails_sent[origin] != tail;
+      const auto tail = store.tail(origin, closed);
+      has_tail = !tail.empty() && link.tails_sent[origin] != tail;
     }
     if (!lags && !has_tail) continue;
     start_catch_up(now, link, {}, true);

@@ -26,7 +26,7 @@ std::optional<Ms> WallTime::review(SteadyMs now, WallMs system, const PeerMedian
 }
 
 bool WallTime::is_to_be_followed(SteadyMs now, Ms ahead, const PeerMedian& peers) const {
-  if (peers.agrees_with(ahead, near_)) return true;
+  if (peers.vouches_for(ahead, near_)) return true;
   // Where the ways there and back differ, what the peers' clocks seem to show is off; what they cannot show is certain.
   const bool seems_right = peers.agrees_with(Ms{0}, near_) || !peers.allows(ahead, near_);
   if (peers.peers >= 2 && peers.allows(Ms{0}, near_) && seems_right) return false;

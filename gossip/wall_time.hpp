@@ -31,7 +31,7 @@ class WallTime {
 
   /// Follows the system's clock. Within half of `drift_max` of the wall time: forward by at most that in `follow_time`,
   /// backward by a tenth of the time that passes, so that the hybrid clock is not left ahead. A larger step is followed
-  /// once the system's clock has stayed there for `step_settles`, or at once where the median of the peers agrees with
+  /// once the system's clock has stayed there for `step_settles`, or at once where the median of the peers vouches for
   /// it; while that of at least two peers agrees with the wall time, it is not followed. Returns by how much the wall time
   /// was moved, if it followed a larger step. To be called every second at least.
   std::optional<Ms> review(SteadyMs now, WallMs system, const PeerMedian& peers);

@@ -17,7 +17,7 @@
 
 #include <geolru/cache.hpp>
 
-#include "crdt/store.hpp"
+#include "crdt/store/store.hpp"
 #include "gossip/transport/loop.hpp"
 #include "lib/fetches.hpp"
 #include "lib/flights.hpp"

@@ -4,7 +4,7 @@
 
 #include <geolru/cache.hpp>
 
-#include "crdt/store_read.hpp"
+#include "crdt/store/store_read.hpp"
 #include "lib/cache_impl.hpp"
 
 namespace geolru {

@@ -7,7 +7,8 @@
 #include <new>
 #include <utility>
 
-#include "crdt/of_thread.hpp"
+#include "crdt/memory/arena.hpp"
+#include "crdt/memory/thread_number.hpp"
 #include "gossip/transport/open_files.hpp"
 #include "lib/flights.hpp"
 
@@ -47,20 +48,19 @@ Forking::Heirloom::~Heirloom() {
 void Forking::before() {
   mutex.lock();
   Flights::before_fork();
-  crdt::OfThread::before_fork();
   gossip::transport::OpenFiles::before_fork();
 }
 
 void Forking::after_in_parent() {
   gossip::transport::OpenFiles::after_fork(false);
-  crdt::OfThread::after_fork(false);
   Flights::after_fork();
   mutex.unlock();
 }
 
 void Forking::after_in_child() {
   gossip::transport::OpenFiles::after_fork(true);
-  crdt::OfThread::after_fork(true);
+  crdt::Arena::after_fork_in_child();
+  crdt::ThreadNumber::after_fork_in_child();
   Flights::after_fork();
   while (first != nullptr) {
     Heirloom* const one = std::exchange(first, first->next_);

@@ -3,7 +3,7 @@
 
 #include <geolru/cache.hpp>
 
-#include "crdt/store.hpp"
+#include "crdt/store/store.hpp"
 #include "gossip/transport/loop.hpp"
 
 namespace geolru {

@@ -52,11 +52,14 @@ void add(Stats& stats, const crdt::StoreStats& store, crdt::WallMs now) {
   stats.stubs = store.stubs;
   stats.bytes = store.bytes;
   stats.capacity_bytes = store.capacity_bytes;
+  stats.resident_bytes = store.resident_bytes;
+  stats.pinned_bytes = store.pinned_bytes;
   if (store.horizon != crdt::WallMs{}) stats.stub_horizon = std::max(now - store.horizon, crdt::Ms::zero());
   stats.hits = store.hits;
   stats.misses = store.misses;
   stats.evictions = store.evictions;
   stats.turned_away = store.turned_away;
+  stats.shards_walked = store.shards_walked;
   stats.too_large = store.too_large;
   stats.expirations = store.expirations;
   stats.stubs_dropped = store.stubs_dropped;

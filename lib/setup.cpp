@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "crdt/limits.hpp"
+#include "crdt/mix.hpp"
 #include "gossip/address.hpp"
 
 namespace geolru {
@@ -203,18 +204,11 @@ crdt::StoreOptions store_options(const Options& options) {
   store.max_ttl = options.max_ttl;
   store.max_drift = options.max_drift;
   store.hash_seed = crdt::cluster_seed(options.cluster);
+  store.placement_secret = draw_unique();
   store.replicated = is_replicated(options);
   store.eviction = to_eviction(options.eviction);
   store.fence_all = find_fence_all();
   return store;
-}
-
-/// Spreads the bits of `x` (the finaliser of SplitMix64, Steele et al. 2014).
-std::uint64_t mix(std::uint64_t x) {
-  x += 0x9e3779b97f4a7c15;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
-  return x ^ (x >> 31);
 }
 
 }  // namespace
@@ -236,12 +230,12 @@ std::uint64_t draw_unique() {
   static std::atomic<std::uint64_t> count{0};
   std::random_device device;
   std::uint64_t drawn = (std::uint64_t{device()} << 32) ^ device();
-  drawn =
-      mix(drawn ^ static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count()));
-  drawn =
-      mix(drawn ^ static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()));
-  drawn = mix(drawn ^ (static_cast<std::uint64_t>(getpid()) << 32) ^
-              count.fetch_add(1, std::memory_order_relaxed));
+  drawn = crdt::mix(drawn ^
+                    static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count()));
+  drawn = crdt::mix(drawn ^
+                    static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()));
+  drawn = crdt::mix(drawn ^ (static_cast<std::uint64_t>(getpid()) << 32) ^
+                    count.fetch_add(1, std::memory_order_relaxed));
   return drawn == 0 ? 1 : drawn;
 }
 

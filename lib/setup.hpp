@@ -4,7 +4,7 @@
 
 #include <geolru/options.hpp>
 
-#include "crdt/store.hpp"
+#include "crdt/store/store.hpp"
 #include "gossip/transport/loop.hpp"
 
 namespace geolru {

@@ -1,7 +1,7 @@
 // lib/value.cpp – see geolru/value.hpp.
 #include <geolru/value.hpp>
 
-#include "crdt/block.hpp"
+#include "crdt/memory/block.hpp"
 
 namespace geolru {
 

@@ -186,7 +186,7 @@ class Player {
     keys_.insert(key);
     const bool has_ttl = words.size() >= 2 && words[words.size() - 2] == "ttl";
     const Ms ttl = has_ttl ? to_ms(words.back()) : max_ttl_;
-    if (what == "set") return world_->set(id, key, ttl, 0, words.at(3));
+    if (what == "set") return static_cast<void>(world_->set(id, key, ttl, 0, words.at(3)));
     if (what == "erase") return world_->erase(id, key);
     if (what == "get") return print_get(id, key);
     if (what != "load") throw std::invalid_argument("no such command");

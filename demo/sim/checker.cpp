@@ -8,6 +8,19 @@ namespace geolru::sim {
 
 namespace {
 
+namespace limits = crdt::limits;
+
+/// A link without room is given no more than the rest of an answer that says what is missing, and a goodbye.
+constexpr std::size_t overfill_most = limits::link_control_bytes;
+/// A shard that has more stubs than it may forgets the oldest of so many.
+constexpr std::size_t stubs_sifted_share = 8;
+/// Records up to their target, and one value that is not in pieces; with as much again for what is said of them.
+constexpr std::size_t frame_most =
+    limits::records_frame_bytes_target * 2 + limits::whole_value_bytes_max + limits::key_bytes_max;
+
+/// With each of the other nodes.
+constexpr std::uint64_t catch_ups_per_second_max = 40;
+
 std::string hex(Origin origin) {
   char text[20];
   std::snprintf(text, sizeof text, "%04x", static_cast<unsigned>(static_cast<std::uint64_t>(origin) >> 48));
@@ -95,6 +108,7 @@ void Checker::stepped(NodeId node) {
   ++checks_;
   note_clock_faults();
   check_evictions(node, view);
+  check_pace(node, view);
   check_clock(node, view);
   check_life(node, view);
   check_audits(node, view);
@@ -137,14 +151,28 @@ void Checker::check_true_time(NodeId node, const Write& write) const {
 /// Looked at before the clock that the step before left is forgotten: whatever had expired by then was there to go.
 void Checker::check_evictions(NodeId node, NodeView& view) {
   const std::uint64_t evictions = world_.store(node).stats().evictions;
-  if (std::exchange(view.evictions, evictions) == evictions) return;
-  // One call looks at a bounded number of slots; a second of sweeps looks at all of them.
-  constexpr Ms swept_within{1'000};
-  world_.store(node).for_each([&](const crdt::Outgoing& held) {
-    if (held.block && held.meta.expires() + swept_within <= view.clock.ms())
+  const std::uint64_t evicted = evictions - std::exchange(view.evictions, evictions);
+  if (evicted == 0) return;
+  // Larger stores look at samples.
+  crdt::Store& store = world_.store(node);
+  if (store.shard_count() > 1 || store.stats().live + evicted > crdt::limits::entries_exact) return;
+  store.for_each([&](const crdt::Outgoing& held) {
+    if (held.block && held.meta.expires() <= view.clock.ms())
       fail("Expired first", node,
            "a live value was evicted while one as of " + when(held.meta.as_of) + " had expired");
   });
+}
+
+/// Every retry has a pause, however quick the network: what ends as soon as it began is not begun again at once.
+void Checker::check_pace(NodeId node, NodeView& view) {
+  const std::uint64_t begun = world_.engine(node).stats().catch_ups;
+  if (world_.now() - view.pace_from >= 1s) {
+    view.pace_from = world_.now();
+    view.catch_ups_before = begun;
+  } else if (begun - view.catch_ups_before > catch_ups_per_second_max * (world_.size() - 1)) {
+    fail("Pace", node,
+         "it began " + std::to_string(begun - view.catch_ups_before) + " catch-ups within a second");
+  }
 }
 
 void Checker::check_clock(NodeId node, NodeView& view) {
@@ -273,7 +301,10 @@ void Checker::check_bounds(NodeId node) const {
     fail("Bounded: too many entries", node, std::to_string(stats.live));
   }
   const bool old_stubs_go = options.stub_age_min == Ms{0};
-  if (options.stub_slots && old_stubs_go && stats.stubs > *options.stub_slots + shards) {
+  // A shard forgets a part of its stubs at once. It takes these out of a few buckets with each call that makes new ones,
+  // which are at most as many before it is through.
+  const std::size_t sifted = options.stub_slots.value_or(0) / stubs_sifted_share;
+  if (options.stub_slots && old_stubs_go && stats.stubs > *options.stub_slots + sifted + shards) {
     fail("Bounded: too many stubs", node, std::to_string(stats.stubs));
   }
   if (old_stubs_go && stats.bytes > options.capacity_bytes) {
@@ -281,8 +312,19 @@ void Checker::check_bounds(NodeId node) const {
          std::to_string(stats.bytes) + " of " + std::to_string(options.capacity_bytes));
   }
   const Network& network = world_.network();
-  if (network.unsent_max() > crdt::limits::link_unsent_bytes_max) {
+  if (network.unsent_max() > limits::link_unsent_bytes_max) {
     fail("Bounded: a link was given more than its window", node, std::to_string(network.unsent_max()));
+  }
+  if (network.overfill_max() > overfill_most) {
+    fail("Bounded: a link was given more though its window was full", node,
+         std::to_string(network.overfill_max()));
+  }
+  if (network.deaf_hang_ups() != 0) {
+    fail("Liveness: links were given up over which bytes came", node,
+         std::to_string(network.deaf_hang_ups()));
+  }
+  if (network.frame_max() > frame_most) {
+    fail("Bounded: a message keeps others waiting for long", node, std::to_string(network.frame_max()));
   }
 }
 

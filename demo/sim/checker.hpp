@@ -75,6 +75,8 @@ class Checker final : public Watcher {
     std::uint64_t repairs_expected = 0;
     std::uint64_t lives_from_nothing = 0;
     std::uint64_t evictions = 0;
+    Us pace_from{0};  // The catch-ups that it has begun are counted from then on.
+    std::uint64_t catch_ups_before = 0;
   };
 
   [[nodiscard]] std::string text(const Write& write) const;
@@ -89,6 +91,7 @@ class Checker final : public Watcher {
                     WallMs wall) const;
   void check_bounds(NodeId node) const;
   void check_evictions(NodeId node, NodeView& view);
+  void check_pace(NodeId node, NodeView& view);
   void check_all_keys(NodeId node, NodeView& view);
   void write_off(std::optional<NodeId> without);
   /// Its clock is an outlier, and rightly so: nodes that agree with each other keep their wall times, and what it

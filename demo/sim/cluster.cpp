@@ -49,6 +49,8 @@ Cluster::Cluster(const Faults& faults, std::ostream* out) : faults_{faults} {
   options.seed = faults.seed;
   checker_ = std::make_unique<Checker>(*world_, options);
   loads_ = std::make_unique<LoadChecker>(*world_, *checker_, faults.max_drift);
+  mutes_ = std::make_unique<MuteChecker>(*world_, *checker_);
+  walls_ = std::make_unique<WallChecker>(*world_, *checker_);
   transcript_ = std::make_unique<Transcript>(*world_, out);
   nemesis_ = std::make_unique<Nemesis>(*world_, faults, seeds.next());
   users_ = std::make_unique<MixedLoad>(*world_, faults, seeds.next());
@@ -77,6 +79,7 @@ bool Cluster::agrees_within(Us time) {
     if (!why && (!checker_->is_any_outvoted() || world_->now() >= deadline)) {
       agreed_after_ = world_->now() - healed_at_;
       disagreement_.clear();
+      world_->network().set_link_bytes(0);
       return true;
     }
     disagreement_ = why.value_or("a node is outvoted");
@@ -152,6 +155,74 @@ void Cluster::loses_and_mends(unsigned slots) {
     if (!is_back() && lost.as_of > latest_floor())
       checker_->fail("Audit", loss.node, "a slot that was lost is not found");
   }
+}
+
+void Cluster::writes_with_clocks_apart() {
+  if (world_->size() != 2 || !faults_.clocks_apart) return;
+  constexpr unsigned writes = 60;
+  constexpr Us pause{100'000};
+  const Us lead = Us{faults_.max_drift} * 3 / 2;
+  await_up_to_date();
+  world_->happened("the clocks are apart from here");
+  world_->set_wall(0, world_->clock_error(0) + lead, 0);
+  const std::uint64_t before = world_->total_stats().records_out;
+  for (unsigned i = 0; i < writes; ++i) {
+    const NodeId node = i % 2;
+    const Stamp made = world_->set(node, "a" + std::to_string(i), faults_.max_ttl);
+    world_->events().after(apart_due(), [this, node, made] { check_closed_in_time(node, made); });
+    world_->events().run_until(world_->now() + pause);
+  }
+  world_->events().run_until(world_->now() + apart_due() + pause);
+  const std::uint64_t sent = world_->total_stats().records_out - before;
+  // Some are offered again where the first that is refused tells how far the clocks are apart.
+  if (sent > 2 * writes)
+    checker_->fail("Cost", 0,
+                   std::to_string(sent) + " records were sent for " + std::to_string(writes) + " writes");
+}
+
+Us Cluster::way() const {
+  return (faults_.regions > 1 ? faults_.delay_far : faults_.delay_near) * (1'000 + faults_.jitter_per_mille) /
+         1'000;
+}
+
+/// How long a write takes at most to be closed over by a clock that is behind.
+Us Cluster::apart_due() const { return Us{faults_.max_drift} / 2 + 4 * way() + 3s; }
+
+/// Replicas may agree while slow links still hold all that they may: what has expired meanwhile, closes, and pieces of large
+/// values. A later write comes after these, whatever the clocks. So first each node has to have closed the other as soon as
+/// it should, for as long as that takes: then nothing else is in the way.
+void Cluster::await_up_to_date() {
+  Us since = world_->now();
+  for (const Us deadline = since + drained_within(); world_->now() - since < apart_due();) {
+    if (world_->now() >= deadline) checker_->fail("Late", 0, "links do not come to deliver in time");
+    world_->events().run_until(world_->now() + 100ms);
+    if (!is_up_to_date(0) || !is_up_to_date(1)) since = world_->now();
+  }
+}
+
+bool Cluster::is_up_to_date(NodeId node) const {
+  const WallMs due = world_->wall(1 - node) - std::chrono::ceil<Ms>(apart_due());
+  return crdt::find_stamp(world_->engine(node).closed(), world_->store(1 - node).self()).ms() >= due;
+}
+
+/// How long a link takes at most for what it holds, and for a large value of each key, of which pieces are yet to be asked
+/// for.
+Us Cluster::drained_within() const {
+  const std::uint64_t bytes = crdt::limits::link_unsent_bytes_max + faults_.buffer_bytes +
+                              std::uint64_t{faults_.keys} * faults_.value_bytes_max;
+  // A connection takes no more than its buffer until its reader has had that.
+  const std::uint64_t a_way = static_cast<std::uint64_t>(way().count()) + 1;
+  const std::uint64_t by_buffer = bytes * a_way / faults_.buffer_bytes;
+  const std::uint64_t by_rate = faults_.bytes_per_s != 0 ? bytes * 1'000'000 / faults_.bytes_per_s : 0;
+  return Us{static_cast<Us::rep>(by_buffer + by_rate)} + 30s;
+}
+
+void Cluster::check_closed_in_time(NodeId from, const Stamp& stamp) {
+  const NodeId to = 1 - from;
+  if (world_->store(from).self() != stamp.origin) return;
+  const Hlc closed = crdt::find_stamp(world_->engine(to).closed(), stamp.origin);
+  if (closed < stamp.hlc)
+    checker_->fail("Late", to, "a write is not closed over in time, by a clock that is behind the writer's");
 }
 
 }  // namespace geolru::sim

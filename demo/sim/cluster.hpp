@@ -9,8 +9,10 @@
 #include "demo/sim/checker.hpp"
 #include "demo/sim/faults.hpp"
 #include "demo/sim/load_checker.hpp"
+#include "demo/sim/mute_checker.hpp"
 #include "demo/sim/nemesis.hpp"
 #include "demo/sim/transcript.hpp"
+#include "demo/sim/wall_checker.hpp"
 #include "demo/sim/workload.hpp"
 #include "demo/sim/world.hpp"
 
@@ -23,7 +25,7 @@ class Cluster {
 
   /// Users and faults for that long. Throws a Violation when an invariant does not hold.
   void run_for(Us time);
-  /// Ends all faults and lets the users rest.
+  /// Ends all faults but short-lived links, and lets the users rest.
   void heal();
   /// Liveness: true once the cluster agrees, false if it does not within that time; `disagreement` says why.
   bool agrees_within(Us time);
@@ -38,6 +40,10 @@ class Cluster {
   /// After agreement: so many slots vanish behind an engine's back, one after another. Throws a Violation if the
   /// audits do not find and mend it.
   void loses_and_mends(unsigned slots);
+
+  /// After all that, of two nodes: one clock is further ahead than what is admitted. Writes go on, and each is taken and
+  /// closed over when its time has come. Throws a Violation if one takes longer, or if what was taken is sent again.
+  void writes_with_clocks_apart();
 
   [[nodiscard]] World& world() { return *world_; }
   [[nodiscard]] Checker& checker() { return *checker_; }
@@ -54,11 +60,19 @@ class Cluster {
   };
   [[nodiscard]] std::vector<Loss> slots_to_lose(Us time);
   [[nodiscard]] Hlc latest_floor();
+  void await_up_to_date();
+  [[nodiscard]] bool is_up_to_date(NodeId node) const;
+  [[nodiscard]] Us way() const;
+  [[nodiscard]] Us drained_within() const;
+  [[nodiscard]] Us apart_due() const;
+  void check_closed_in_time(NodeId from, const Stamp& stamp);
 
   Faults faults_;
   std::unique_ptr<World> world_;
   std::unique_ptr<Checker> checker_;
   std::unique_ptr<LoadChecker> loads_;
+  std::unique_ptr<MuteChecker> mutes_;
+  std::unique_ptr<WallChecker> walls_;
   std::unique_ptr<Transcript> transcript_;
   std::unique_ptr<Nemesis> nemesis_;
   std::unique_ptr<MixedLoad> users_;

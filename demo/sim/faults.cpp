@@ -108,16 +108,20 @@ void struggle(Faults& f, Random& r) {
   f.nodes = std::min(f.nodes, r.pick({2u, 3u}));
   f.dial_only = std::min(f.dial_only, f.nodes - 1);
   f.regions = std::min(f.regions, f.nodes);
-  f.shards = r.pick({4u, 8u});
+  f.shards = 8;
   f.keys = 60;
   f.value_bytes_max = 20'000;
   for (Capacity& capacity : f.capacities) capacity.entries = 1000;
   f.capacity_bytes = std::size_t{4} << 20;
   f.operations_per_s = std::min(f.operations_per_s, 10u);
   f.bytes_per_s = 200'000;
+  f.link_bytes = 500'000;
   f.resets = 40;
   f.crashes = std::max(f.crashes, 3u);
 }
+
+/// Keys beside the users': of floods, of links that are short, and of the writes between clocks far apart.
+constexpr unsigned further_keys = 300;
 
 }  // namespace
 
@@ -146,6 +150,10 @@ Faults Faults::swarm(std::uint64_t seed) {
   f.by_name = r.chance(150);
   f.balancer = r.chance(150);
   struggle(f, r);
+  // Where a stub is dropped floors rise, and closes may be withheld until a resync. So there is to be one for each key.
+  const unsigned stubs = f.keys + further_keys;
+  f.clocks_apart =
+      f.nodes == 2 && std::ranges::all_of(f.capacities, [&](const Capacity& c) { return c.stubs >= stubs; });
   return f;
 }
 
@@ -201,6 +209,8 @@ constexpr std::array all_knobs{
     knob<&Faults::large_values>("large_values"),
     knob<&Faults::jitter_per_mille>("jitter_per_mille"),
     knob<&Faults::bytes_per_s>("bytes_per_s"),
+    knob<&Faults::clocks_apart>("clocks_apart"),
+    knob<&Faults::link_bytes>("link_bytes"),
     knob<&Faults::resolve_fails>("resolve_fails"),
     knob<&Faults::wake_lateness>("wake_lateness_us"),
     knob<&Faults::dial_only>("dial_only"),
@@ -274,6 +284,8 @@ std::string Faults::describe() const {
   add("one-way cuts/min", one_way_cuts);
   add("region cuts/min", region_cuts);
   add("resets/min", resets);
+  add("clocks apart", clocks_apart);
+  add("bytes a link lasts for", static_cast<std::int64_t>(link_bytes));
   add("crashes/min", crashes);
   add("leaves/min", leaves);
   add("pauses/min", pauses);

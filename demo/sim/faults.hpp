@@ -70,6 +70,11 @@ struct Faults {
   int drift_ppm_max = 0;
   Ms blip_max{0};  ///< How far they step, either way.
 
+  /// Then a node begins anew, and no link lasts for more bytes than these until the cluster agrees; 0: links last. They
+  /// have to be more than a shard holds, since catch-ups go on from shard to shard.
+  std::size_t link_bytes = 0;
+  /// After all that the clocks of two nodes are too far apart, while both write.
+  bool clocks_apart = false;
   Us active_for{60'000'000};  ///< How long users and faults go on.
   unsigned slots_lost =
       0;  ///< After agreement: slots that vanish behind an engine's back, for audits to find.

@@ -62,13 +62,14 @@ void LoadChecker::check_voided(NodeId node, const Stored& load) const {
 // -- What hides what ---------------------------------------------------------------------------------
 
 void LoadChecker::wrote(NodeId node, const Write& write) {
-  const Came made{write.hash, write.version(), world_.now()};
+  const Came made{write.hash, write.version(), world_.now(), node};
   nodes_[node].came.push_back(made);
   if (!write.load_began) {
     writes_.push_back(made);
     std::erase_if(loads_, [&](Stored& load) {
       if (!load.hides(made)) return false;
       load.hides_since = made.at;
+      load.hidden = made.by;
       hiding_.push_back(load);
       ++hid_;
       return true;
@@ -80,23 +81,40 @@ void LoadChecker::wrote(NodeId node, const Write& write) {
               .version = write.version(),
               .id = write.id,
               .began = *write.load_began,
-              .expires = write.as_of.ms() + write.ttl};
+              .expires = write.as_of.ms() + write.ttl,
+              .by = node};
   check_voided(node, load);
   for (auto earlier = writes_.rbegin(); earlier != writes_.rend() && earlier->at > load.began; ++earlier) {
-    if (load.hides(*earlier)) load.hides_since = earlier->at;
+    if (!load.hides(*earlier)) continue;
+    load.hides_since = earlier->at;
+    load.hidden = earlier->by;
   }
   hid_ += load.hides_since != Us{} ? 1 : 0;
   (load.hides_since != Us{} ? hiding_ : loads_).push_back(load);
 }
 
 void LoadChecker::note_fitness() {
-  WallMs earliest = WallMs::max();
-  WallMs latest = WallMs::min();
-  for (NodeId node = 0; node < world_.size(); ++node) {
-    earliest = std::min(earliest, world_.wall(node));
-    latest = std::max(latest, world_.wall(node));
+  walls_.clear();
+  for (NodeId node = 0; node < world_.size(); ++node) walls_.push_back(world_.wall(node));
+  const auto [earliest, latest] = std::ranges::minmax(walls_);
+  if (latest - earliest <= max_drift_) return;
+  for (NodeId b = 1; b < walls_.size(); ++b) {
+    for (NodeId a = 0; a < b; ++a) {
+      const Ms apart = walls_[a] - walls_[b];
+      if (apart > max_drift_ || apart < -max_drift_) fit_since(a, b) = world_.now();
+    }
   }
-  if (latest - earliest > max_drift_) fit_since_ = world_.now();
+}
+
+void LoadChecker::clock_changing(NodeId node) {
+  if (world_.now() == Us{0}) return;  // as it begins
+  for (NodeId other = 0; other < world_.size(); ++other) fit_since(node, other) = world_.now();
+}
+
+/// A version that is held at a time may have been stamped some drifts before.
+bool LoadChecker::are_fit(NodeId a, NodeId b, Us since) const {
+  const auto it = fit_since_.find({std::min(a, b), std::max(a, b)});
+  return it == fit_since_.end() || since - 4 * Us{max_drift_} >= it->second;
 }
 
 void LoadChecker::stepped(NodeId node) {
@@ -108,8 +126,8 @@ void LoadChecker::stepped(NodeId node) {
 
 void LoadChecker::check_hiding(NodeId node, const Stored& load) const {
   const Us now = world_.now();
-  // A version that is held when a load begins may have been stamped before the clocks were fit.
-  if (load.began - 4 * Us{max_drift_} < fit_since_ || now <= load.hides_since + allowed()) return;
+  if (now <= load.hides_since + allowed()) return;
+  if (!are_fit(load.by, load.hidden, load.began) || !are_fit(load.by, node, load.began)) return;
   const auto held = world_.store(node).peek(load.hash);
   if (!held || held->meta.version() != load.version) return;
   if (!world_.store(node).serves(*held, world_.wall(node))) return;

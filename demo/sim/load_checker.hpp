@@ -2,8 +2,11 @@
 // that began after a load did is not hidden by that load, or briefly. Serialised.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
+#include <map>
+#include <utility>
 #include <vector>
 
 #include "demo/sim/checker.hpp"
@@ -12,7 +15,8 @@
 namespace geolru::sim {
 
 /// A load hides a write if it wins over it though the write began later. It may do so for three times `max_drift`, as
-/// long as all clocks are within `max_drift` of each other. It may not do so at all where the write had come to the
+/// long as the clock of the node that loads is within `max_drift` of that of the node that writes, and of that of the node
+/// that serves it: other clocks may lift theirs, and must not matter. It may not do so at all where the write had come to the
 /// loading node before the load ended, whatever the clocks say.
 class LoadChecker final : public Watcher {
  public:
@@ -22,7 +26,7 @@ class LoadChecker final : public Watcher {
   void delivering(NodeId to, NodeId from, const gossip::Received* received, const Frame& frame) override;
   void stepped(NodeId node) override;
   void crashing(NodeId node) override { nodes_[node] = {}; }
-  void clock_changing(NodeId) override { fit_since_ = world_.now(); }
+  void clock_changing(NodeId node) override;
   void started(NodeId node) override;
 
   /// Loads that were stored, and those of them that hid a write for a while.
@@ -34,6 +38,7 @@ class LoadChecker final : public Watcher {
     KeyHash hash{};
     Version version;
     Us at{};
+    NodeId by = 0;  // of a write: who made it
   };
   struct NodeView {
     std::vector<Came> arriving;  // in the message that the engine gets next
@@ -46,7 +51,9 @@ class LoadChecker final : public Watcher {
     std::uint64_t id = 0;
     Us began{};
     WallMs expires{};
-    Us hides_since{};  // when the first write was made that it hides
+    NodeId by = 0;
+    Us hides_since{};   // when the first write was made that it hides,
+    NodeId hidden = 0;  // and by whom
 
     [[nodiscard]] bool hides(const Came& write) const {
       const bool concerns = write.hash == hash || write.hash == crdt::clear_hash;
@@ -55,6 +62,8 @@ class LoadChecker final : public Watcher {
   };
 
   void note_fitness();
+  [[nodiscard]] Us& fit_since(NodeId a, NodeId b) { return fit_since_[{std::min(a, b), std::max(a, b)}]; }
+  [[nodiscard]] bool are_fit(NodeId a, NodeId b, Us since) const;
   void note_arrivals(NodeId node);
   void check_voided(NodeId node, const Stored& load) const;
   void check_hiding(NodeId node, const Stored& load) const;
@@ -68,7 +77,9 @@ class LoadChecker final : public Watcher {
   World& world_;
   const Checker& checker_;
   const Ms max_drift_;
-  Us fit_since_{0};  // All clocks have been within what is admitted, and none was set.
+  /// Since when two clocks are within what is admitted, and neither was set; absent: always.
+  std::map<std::pair<NodeId, NodeId>, Us> fit_since_;
+  std::vector<WallMs> walls_;  // of this moment
   std::vector<NodeView> nodes_;
   std::deque<Came> writes_;     // when they were made, not long ago, in the order of time; no loads
   std::vector<Stored> loads_;   // that have not expired and hide nothing

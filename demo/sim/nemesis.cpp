@@ -184,6 +184,18 @@ void Nemesis::write_many(NodeId node) {
   for (unsigned i = 0; i < keys; ++i) world_.set(node, "f" + std::to_string(i), faults_.max_ttl);
 }
 
+/// The node begins anew, and has much to catch up with, over links that each end before it has. Each lasts for more than
+/// one shard, since a catch-up goes on after the last shard that it came through.
+void Nemesis::shorten_links(NodeId node) {
+  constexpr unsigned links = 3, values_per_link = 50;
+  world_.network().set_link_bytes(faults_.link_bytes);
+  world_.crash(node);
+  for (unsigned i = 0; i < links * values_per_link; ++i)
+    world_.set((node + 1) % world_.size(), "m" + std::to_string(i), faults_.max_ttl,
+               faults_.link_bytes / values_per_link);
+  world_.start(node);
+}
+
 void Nemesis::heal() {
   ++round_;
   world_.happened("all is well from here");
@@ -196,6 +208,7 @@ void Nemesis::heal() {
     if (world_.up(node) && world_.leaving(node)) world_.crash(node);
     if (!world_.up(node)) world_.start(node);
   }
+  if (faults_.link_bytes != 0) shorten_links(any_node());
 }
 
 }  // namespace geolru::sim

@@ -13,7 +13,7 @@ class Nemesis {
   Nemesis(World& world, const Faults& faults, std::uint64_t seed);
 
   void run();
-  /// Ends all faults: links, nodes, pauses, readers and clocks are well from here on.
+  /// Ends all faults: links, nodes, pauses, readers and clocks are well from here on; links may be short-lived.
   void heal();
 
   enum Kind : std::size_t {
@@ -46,6 +46,7 @@ class Nemesis {
   void freeze_one(NodeId node);
   void delay_one_way();
   void write_many(NodeId node);
+  void shorten_links(NodeId node);
   [[nodiscard]] NodeId any_node() { return random_.below(world_.size()); }
   [[nodiscard]] Us up_to(Ms max) {
     return Us{1 + static_cast<std::int64_t>(random_.below(static_cast<std::uint64_t>(Us{max}.count())))};

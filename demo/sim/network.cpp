@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "gossip/wire/codec.hpp"
+
 namespace geolru::sim {
 
 namespace {
@@ -11,9 +13,20 @@ namespace {
 constexpr std::array<Us, 4> knock_again{1s, 2s, 4s, 8s};
 /// How often a reader hears of a frame that takes long to arrive.
 constexpr Us hear_every{1s};
+/// Nearly as long as a link may be silent.
+constexpr Us long_frame{9s};
 
 Us time_for(std::size_t bytes, std::size_t bytes_per_s) {
   return bytes_per_s == 0 ? Us{0} : Us{static_cast<std::int64_t>(bytes * 1'000'000 / bytes_per_s)};
+}
+
+/// Whether the last words of a link are that its peer was silent.
+bool says_silent(const Frame& last) {
+  if (!last) return false;
+  const auto decoded = gossip::decode(std::span{*last}.subspan(crdt::limits::frame_header_bytes), {});
+  const auto* received = std::get_if<gossip::Received>(&decoded);
+  const auto* goodbye = received ? std::get_if<gossip::Goodbye>(received) : nullptr;
+  return goodbye && goodbye->reason == gossip::Goodbye::silent;
 }
 
 }  // namespace
@@ -104,8 +117,12 @@ void Network::send(NodeId from, LinkId link, const Frame& frame) {
   const auto [id, side, is_open] = place(from, link);
   if (!is_open) return;
   Pipe& pipe = connections_[id]->pipes[side];
+  const bool has_room = pipe.unsent < crdt::limits::link_window_bytes;
+  pipe.overfill = has_room ? 0 : pipe.overfill + frame->size();
   pipe.unsent += frame->size();
   unsent_max_ = std::max(unsent_max_, pipe.unsent);
+  overfill_max_ = std::max(overfill_max_, pipe.overfill);
+  frame_max_ = std::max(frame_max_, frame->size());
   pipe.items.push_back({frame, {}});
   pump(id, side);
 }
@@ -113,7 +130,13 @@ void Network::send(NodeId from, LinkId link, const Frame& frame) {
 void Network::hang_up(NodeId from, LinkId link) {
   const auto [id, side, is_open] = place(from, link);
   if (!is_open) return;
-  connections_[id]->pipes[side].items.push_back({});
+  const Pipe& inbound = connections_[id]->pipes[1 - side];
+  auto& outbound = connections_[id]->pipes[side].items;
+  const Us now = events_.now();
+  if (inbound.departed > 0 && now - inbound.items.front().begins >= long_frame &&
+      now - inbound.told_at <= 2 * hear_every && !outbound.empty() && says_silent(outbound.back().frame))
+    ++deaf_hang_ups_;
+  outbound.push_back({});
   pump(id, side);
   close_end(id, side);
 }
@@ -199,7 +222,9 @@ void Network::hear(ConnectionId id, unsigned side) {
   events_.at(now + hear_every, [this, id, side] { hear(id, side); });
   const End reader = connection->ends[1 - side];
   const bool is_there = alive(reader) && hosts_.ready_at(reader.node) <= now;
-  if (is_there && !is_cut(connection->ends[side].node, reader.node)) hosts_.heard(reader.node, reader.link);
+  if (!is_there || is_cut(connection->ends[side].node, reader.node)) return;
+  connection->pipes[side].told_at = now;
+  hosts_.heard(reader.node, reader.link);
 }
 
 void Network::arrive(ConnectionId id, unsigned side) {
@@ -224,7 +249,10 @@ void Network::arrive(ConnectionId id, unsigned side) {
     schedule_arrival(id, side, std::max(pipe.items.front().due, read));
   }
   deliver(id, side, item);
-  if (connections_[id]) pump(id, side);
+  if (!connections_[id]) return;
+  const std::size_t delivered = connections_[id]->pipes[side].delivered += bytes;
+  if (link_bytes_ != 0 && delivered >= link_bytes_) return reset(id);
+  pump(id, side);
 }
 
 void Network::deliver(ConnectionId id, unsigned side, const Item& item) {
@@ -314,10 +342,13 @@ bool Network::reset_one(std::uint64_t n) {
       open.push_back(id);
   }
   if (open.empty()) return false;
-  const ConnectionId id = open[n % open.size()];
+  reset(open[n % open.size()]);
+  return true;
+}
+
+void Network::reset(ConnectionId id) {
   tell_gone(id, 0, events_.now(), "connection reset");
   tell_gone(id, 1, events_.now(), "connection reset");
-  return true;
 }
 
 void Network::host_gone(NodeId node, bool peers_learn) {

@@ -70,6 +70,8 @@ class Network {
   [[nodiscard]] bool is_cut(NodeId from, NodeId to) const { return cut_.count({from, to}) != 0; }
   /// Adds to the delay from `from` to `to`. Frames of one connection stay in order; others may overtake them.
   void set_lag(NodeId from, NodeId to, Us lag);
+  /// From now on a connection is reset once it has delivered so many bytes in one direction; 0: it lasts.
+  void set_link_bytes(std::size_t most) { link_bytes_ = most; }
   /// Resets the n-th open connection, counted round. False if there is none.
   bool reset_one(std::uint64_t n);
   /// A node has stopped. Its peers learn at once, or only when they say something to its next life.
@@ -83,8 +85,13 @@ class Network {
   };
   [[nodiscard]] std::map<std::pair<NodeId, NodeId>, Traffic> traffic() const;
   [[nodiscard]] std::uint64_t frames_delivered() const { return frames_delivered_; }
-  /// The most bytes any connection had been given and not yet taken.
+  /// The most bytes any connection had been given and not yet taken; and the most that it was given while it had no room.
   [[nodiscard]] std::size_t unsent_max() const { return unsent_max_; }
+  [[nodiscard]] std::size_t overfill_max() const { return overfill_max_; }
+  /// How often a node hung up on a peer as silent of whose one frame it had been told for long, and still was.
+  [[nodiscard]] std::uint64_t deaf_hang_ups() const { return deaf_hang_ups_; }
+  /// Bytes of the largest frame.
+  [[nodiscard]] std::size_t frame_max() const { return frame_max_; }
   [[nodiscard]] std::optional<NodeId> peer(NodeId from, LinkId link) const;
   [[nodiscard]] Us one_way(NodeId from, NodeId to) const {
     return options_.one_way[region_[from]][region_[to]];
@@ -106,10 +113,12 @@ class Network {
   /// One direction. The first `departed` items are on their way.
   struct Pipe {
     std::deque<Item> items;
-    std::size_t departed = 0, buffered = 0, unsent = 0;
+    std::size_t departed = 0, buffered = 0, unsent = 0, overfill = 0;
     Us last_due{};
     std::optional<Us> arrival;  // for which the first item is scheduled
-    Us heard_at{};              // when the reader last had bytes of it
+    Us heard_at{};              // when the reader last had bytes of it,
+    Us told_at{};               // and was there to hear of them
+    std::size_t delivered = 0;  // bytes
     std::uint32_t taken = 0;    // bytes of which the sender is about to hear that they have departed
     Traffic traffic;
   };
@@ -131,6 +140,7 @@ class Network {
   void deliver(ConnectionId id, unsigned side, const Item& item);
   void took(ConnectionId id, unsigned side);
   void forget(ConnectionId id);
+  void reset(ConnectionId id);
   void tell_gone(ConnectionId id, unsigned side, Us when, const std::string& reason);
   void close_end(ConnectionId id, unsigned side);
 
@@ -150,8 +160,8 @@ class Network {
   [[nodiscard]] Place& place(NodeId node, LinkId link);
   std::vector<std::vector<Place>> links_;                      // by node and link, which engines count from 1
   std::map<std::pair<NodeId, NodeId>, Traffic> past_traffic_;  // of connections that are over
-  std::uint64_t frames_delivered_ = 0;
-  std::size_t unsent_max_ = 0;
+  std::uint64_t frames_delivered_ = 0, deaf_hang_ups_ = 0;
+  std::size_t unsent_max_ = 0, overfill_max_ = 0, frame_max_ = 0, link_bytes_ = 0;
 };
 
 }  // namespace geolru::sim

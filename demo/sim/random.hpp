@@ -7,13 +7,14 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "crdt/mix.hpp"
+
 namespace geolru::sim {
 
 [[nodiscard]] constexpr std::uint64_t splitmix(std::uint64_t& state) {
-  std::uint64_t z = (state += 0x9e3779b97f4a7c15);
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  return z ^ (z >> 31);
+  const std::uint64_t drawn = crdt::mix(state);
+  state += crdt::mix_step;
+  return drawn;
 }
 
 class Random {

@@ -57,7 +57,7 @@ void MixedLoad::operate(NodeId node) {
   if (is(f.sets)) {
     const bool is_large = f.large_values != 0 && random_.chance(f.large_values);
     const auto bytes = is_large ? Faults::large_value_bytes : random_.below(f.value_bytes_max + 1);
-    return world_.set(node, k, random_.pick(f.ttls), bytes);
+    return static_cast<void>(world_.set(node, k, random_.pick(f.ttls), bytes));
   }
   if (is(f.erases)) return world_.erase(node, k);
   if (is(f.gets)) return static_cast<void>(world_.get(node, k));

@@ -30,9 +30,8 @@ void add(crdt::StoreStats& sum, const crdt::StoreStats& s) {
   sum.expirations += s.expirations;
   sum.stubs_dropped += s.stubs_dropped;
   sum.turned_away += s.turned_away;
+  sum.shards_walked += s.shards_walked;
   sum.too_large += s.too_large;
-  sum.stubs_packed_ever += s.stubs_packed_ever;
-  sum.stubs_unpacked_ever += s.stubs_unpacked_ever;
 }
 
 }  // namespace
@@ -102,6 +101,7 @@ void World::review_clock(NodeId id) {
 void World::start(NodeId id) {
   Node& node = *nodes_[id];
   const auto origin = static_cast<Origin>(random_.next() | 1);
+  node.spec.store.placement_secret = static_cast<std::uint64_t>(origin);
   node.store = std::make_unique<crdt::Store>(node.spec.store, origin);
   gossip::EngineOptions options;
   options.cluster = cluster_name;
@@ -180,7 +180,9 @@ void World::begin_wall(NodeId id) {
 
 void World::set_wall(NodeId id, Us skew, int drift_ppm) {
   set_clock(id, skew, drift_ppm);
-  if (up(id)) begin_wall(id);
+  if (!up(id)) return;
+  begin_wall(id);
+  for (Watcher* w : watchers_) w->wall_set(id);
 }
 
 void World::cut_regions(std::size_t a, std::size_t b, bool both_ways) {
@@ -231,10 +233,11 @@ void World::note_write(NodeId id, Write write, const crdt::Written& written) {
   if (written.wake) schedule_wake(id, now());
 }
 
-void World::set(NodeId id, const std::string& key, Ms ttl, std::size_t bytes, const std::string& text) {
+Stamp World::set(NodeId id, const std::string& key, Ms ttl, std::size_t bytes, const std::string& text) {
   const std::uint64_t write = ++last_write_;
   const auto written = store(id).set(key, value(write, bytes, text), ttl, wall(id));
   note_write(id, {.key = key, .hash = hash(key), .ttl = ttl, .id = write}, written);
+  return written.stamp;
 }
 
 void World::erase(NodeId id, const std::string& key) {

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "crdt/store.hpp"
+#include "crdt/store/store.hpp"
 #include "demo/sim/network.hpp"
 #include "gossip/engine.hpp"
 #include "gossip/wall_time.hpp"
@@ -82,10 +82,13 @@ class Watcher {
   [[nodiscard]] virtual bool reads_all() const { return false; }
   /// Before the engine gets it; null: the codec rejects it, or no watcher cares.
   virtual void delivering(NodeId /*to*/, NodeId /*from*/, const gossip::Received*, const Frame&) {}
+  /// Some bytes of a message that is not whole yet.
+  virtual void heard(NodeId /*to*/, NodeId /*from*/) {}
   /// A node has taken an input and its outputs are carried out.
   virtual void stepped(NodeId) {}
   virtual void crashing(NodeId) {}        ///< Its store is still there.
   virtual void clock_changing(NodeId) {}  ///< It still shows what it showed.
+  virtual void wall_set(NodeId) {}        ///< Its wall time begins anew at the system's clock.
   virtual void started(NodeId) {}
   virtual void said(NodeId, gossip::Severity, const std::string&) {}
   virtual void happened(const std::string& /*what*/) {}  ///< A fault, for people.
@@ -150,7 +153,7 @@ class World : private Hosts {
 
   // -- What users do ---------------------------------------------------------------------------------
   /// The value carries the write's id and is padded to `bytes`. `text` replaces it, for scenarios.
-  void set(NodeId node, const std::string& key, Ms ttl, std::size_t bytes = 0, const std::string& text = {});
+  Stamp set(NodeId node, const std::string& key, Ms ttl, std::size_t bytes = 0, const std::string& text = {});
   void erase(NodeId node, const std::string& key);
   void clear(NodeId node);
   [[nodiscard]] LoadId begin_load(NodeId node, const std::string& key);

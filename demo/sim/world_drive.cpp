@@ -48,7 +48,12 @@ void World::disconnected(NodeId id, LinkId link, const std::string& reason) {
   drain(id);
 }
 
-void World::heard(NodeId id, LinkId link) { nodes_[id]->engine->heard(now_at(id), link); }
+void World::heard(NodeId id, LinkId link) {
+  if (const auto from = network_.peer(id, link)) {
+    for (Watcher* w : watchers_) w->heard(id, *from);
+  }
+  nodes_[id]->engine->heard(now_at(id), link);
+}
 
 void World::receive(NodeId id, NodeId from, LinkId link, const Frame& frame) {
   Node& node = *nodes_[id];

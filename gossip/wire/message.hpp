@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "crdt/register.hpp"
-#include "crdt/store.hpp"
+#include "crdt/store/store.hpp"
 
 namespace geolru::gossip {
 
@@ -49,6 +49,7 @@ struct Hello {
 
 /// Why the sender hangs up, for both sides' logs. The last message of a link.
 struct Goodbye {
+  static constexpr const char* silent = "silent for too long";  ///< A reason: nothing came from the receiver.
   std::string reason;
   bool leaving = false;  ///< The sender leaves the cluster for good.
 };

@@ -134,23 +134,18 @@ void walk_through(Stream& s, WalkId id, std::uint64_t steps_between) {
 
 /// Streams one pass up to a mark, with other things happening in between. False if the stream was lost.
 bool drain_pass(Stream& s, RingCursor& cursor, Changes which) {
-  cursor.begin = cursor.next;
   s.store.mark_changes(cursor.end);
   const auto marked_own = s.own;
   const auto marked_relayed = s.relayed;
-  const auto pass_begin = cursor.begin;
   for (std::size_t shard = 0; shard < s.store.shard_count(); ++shard) {
-    std::set<KeyHash> sent_once;
     for (Drained drained = Drained::more; drained == Drained::more;) {
       std::vector<Outgoing> sent;
       std::size_t bytes = 1 + s.random.below(100);
       drained = s.store.drain(shard, cursor, which, bytes, sent);
       s.check_and_receive(sent);
       if (drained == Drained::lost) return false;
-      // A key has been forgotten to be sent once its stub was packed.
-      const bool remembers = pass_begin[shard] + limits::ring_events_min >= s.store.head(shard) &&
-                             s.store.stats().stubs_packed_ever == 0;
-      for (const Outgoing& each : sent) REQUIRE((sent_once.insert(each.meta.hash).second || !remembers));
+      std::set<KeyHash> sent_once;
+      for (const Outgoing& each : sent) REQUIRE(sent_once.insert(each.meta.hash).second);
       for (std::uint64_t i = s.random.below(4); i > 0; --i) s.step();
     }
     REQUIRE(cursor.finished(shard));
@@ -162,9 +157,14 @@ bool drain_pass(Stream& s, RingCursor& cursor, Changes which) {
 }
 
 TEST_CASE("walk: after it and a drain the receiver holds all, or was told what it lacks", "[store]") {
+#ifdef GEOLRU_SANITIZED
+  constexpr int seeds = 300;
+#else
+  constexpr int seeds = 1'500;
+#endif
   int finished = 0;
   int complete = 0;
-  for (std::uint64_t seed = 0; seed < 1'500; ++seed) {
+  for (std::uint64_t seed = 0; seed < seeds; ++seed) {
     INFO("seed " << seed);
     Stream s{seed};
     for (std::uint64_t i = s.random.below(300); i > 0; --i) s.step();
@@ -177,6 +177,7 @@ TEST_CASE("walk: after it and a drain the receiver holds all, or was told what i
     s.own.clear();
     s.relayed.clear();
     s.dropped.clear();
+    const Stamps floors = s.store.floors();
     const WalkId id = s.store.begin_walk(filter);
     walk_through(s, id, s.random.below(6));
     RingCursor cursor;
@@ -187,15 +188,16 @@ TEST_CASE("walk: after it and a drain the receiver holds all, or was told what i
       const bool all_over = held.meta.as_of <= filter.resync_up_to;
       const bool has =
           all_over ? s.emitted[hash] >= version || s.received[hash] > version : s.received[hash] >= version;
-      REQUIRE((has || s.owned_up(hash, version, missed)));
+      // A stub may also go below a floor that had risen before, which the peer knows of.
+      REQUIRE((has || s.owned_up(hash, version, missed) || s.owned_up(hash, version, floors)));
     }
     complete += missed.empty();
     if (!missed.empty()) continue;  // the engine walks again
     const Changes which = s.random.one_in(2) ? Changes::own : Changes::own_and_relayed;
     finished += drain_pass(s, cursor, which) && drain_pass(s, cursor, which);
   }
-  CHECK(complete > 1'000);  // else this shows little
-  CHECK(finished > 400);
+  CHECK(complete > seeds / 3 * 2);  // else this shows little
+  CHECK(finished > seeds / 4);
 }
 
 TEST_CASE("walk: everything above closed is sent once, in order within an origin, and nothing else",
@@ -264,7 +266,7 @@ TEST_CASE("walk: what moves behind it counts towards its budget too", "[store]")
   REQUIRE(sent.size() >= 51);
 }
 
-TEST_CASE("walk: what moves behind it and is dropped there is told as missed", "[store]") {
+TEST_CASE("walk: what is dropped under it is told as missed", "[store]") {
   Store store{{.shards = 1, .stub_slots = 0, .stub_age_min = Ms{0}}, self};
   for (const std::uint64_t origin : {1, 2}) {
     for (int i = 0; i < 4; ++i)
@@ -273,29 +275,13 @@ TEST_CASE("walk: what moves behind it and is dropped there is told as missed", "
   const WalkId id = store.begin_walk({});
   std::vector<Outgoing> sent;
   for (int i = 0; i < 5; ++i) REQUIRE_FALSE(store.walk(id, 1, at(9), sent));
-  deliver(store, erase_of("23", hlc(5), Origin{1}),
-          at(9));  // from the log ahead into the one behind, and out
+  for (const std::string key : {"10", "11", "12", "13", "20", "21", "22", "23"})
+    deliver(store, erase_of(key, hlc(5), Origin{1}), at(9));  // and they are out
   REQUIRE_FALSE(store.peek(store.hash("23")));
   REQUIRE(store.walk(id, 1'000, at(9), sent));
-  REQUIRE(sent.size() == 7);
   RingCursor cursor;
-  REQUIRE(store.end_walk(id, cursor) == Stamps{{Origin{1}, hlc(5)}});
-}
-
-TEST_CASE("walk: an origin first heard of once all logs are visited is no trap", "[store]") {
-  Store store{{.shards = 1}, self};
-  deliver(store, put_of("a", "v", hlc(1), Origin{1}), at(9));
-  deliver(store, put_of("b", "v", hlc(1), Origin{2}), at(9));
-  const WalkId id = store.begin_walk({});
-  std::vector<Outgoing> sent;
-  REQUIRE_FALSE(store.walk(id, 1, at(9), sent));
-  deliver(store, put_of("b", "w", hlc(2), Origin{1}),
-          at(9));  // behind the walk, whose logs are all empty now
-  deliver(store, put_of("c", "v", hlc(3), Origin{3}), at(9));
-  REQUIRE(store.walk(id, 1'000, at(9), sent));
-  REQUIRE(sent.size() == 3);
-  RingCursor cursor;
-  REQUIRE(store.end_walk(id, cursor).empty());
+  const Stamps missed = store.end_walk(id, cursor);
+  REQUIRE(find_stamp(missed, Origin{1}) >= hlc(5));
 }
 
 TEST_CASE("walk: what an unfinished one has not seen is not skipped by its cursor", "[store]") {
@@ -331,7 +317,9 @@ TEST_CASE("walk: in a resync, doubtful values travel as stubs, and so does what 
 }
 
 /// Of the eight that a store has.
-std::uint64_t shard_of(const Outgoing& one) { return static_cast<std::uint64_t>(one.meta.hash) >> 61; }
+std::uint64_t shard_of(const Outgoing& one) {
+  return static_cast<std::uint64_t>(Placement{0}.place_of(one.meta.hash)) & 7;
+}
 
 TEST_CASE("walk: another goes on after the last shard that was walked to its end", "[store]") {
   Store store{{.shards = 8}, self};
@@ -345,7 +333,7 @@ TEST_CASE("walk: another goes on after the last shard that was walked to its end
   RingCursor cursor;
   (void)store.end_walk(first, cursor);
   const auto is_visited = [&](const Outgoing& one) { return visited[shard_of(one)] != 0; };
-  REQUIRE(std::ranges::count_if(sent, is_visited) > 20);
+  REQUIRE(std::ranges::count_if(sent, is_visited) > 10);
   REQUIRE(std::ranges::count(visited, 0u) > 2);
 
   (void)store.set("later", "v", ttl, at(2));

@@ -2,14 +2,19 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <map>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
-#include "crdt/store.hpp"
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "crdt/store/store.hpp"
 
 namespace geolru::crdt {
 
@@ -87,6 +92,25 @@ inline std::map<KeyHash, Held> held_by(Store& store) {
   return held;
 }
 
+/// Two keys of 16 bytes whose hashes under this seed are equal: XXH3 multiplies two halves of such a key, and adds each of
+/// them; where one is zero, nothing but the other is left.
+inline std::pair<std::string, std::string> colliding_keys(std::uint64_t seed, std::uint64_t which) {
+  const auto word = [](std::size_t at) {
+    std::uint64_t bits = 0;
+    std::memcpy(&bits, XXH3_kSecret + at, sizeof bits);
+    return bits;
+  };
+  const std::uint64_t low = (word(24) ^ word(32)) + seed;
+  const std::uint64_t high = (word(40) ^ word(48)) - seed;
+  const auto key_of = [](std::uint64_t first, std::uint64_t second) {
+    std::string key(16, '\0');
+    std::memcpy(key.data(), &first, 8);
+    std::memcpy(key.data() + 8, &second, 8);
+    return key;
+  };
+  return {key_of(low, high ^ which), key_of(low ^ __builtin_bswap64(which), high)};
+}
+
 inline StoreOptions one_shard() { return {.shards = 1}; }
 
 /// Everything a store has queued since `cursor`, in the order it would be sent. Moves the cursor on.
@@ -95,7 +119,6 @@ inline std::vector<Outgoing> drained(Store& store, RingCursor& cursor, Changes w
   std::vector<Outgoing> out;
   store.mark_changes(cursor.end);
   for (std::size_t shard = 0; shard < store.shard_count(); ++shard) {
-    cursor.begin[shard] = cursor.next[shard];
     std::size_t bytes = 1 << 30;
     if (store.drain(shard, cursor, which, bytes, out) != expected)
       throw std::logic_error{"a drain ends otherwise than expected"};
@@ -106,7 +129,6 @@ inline std::vector<Outgoing> drained(Store& store, RingCursor& cursor, Changes w
 inline RingCursor cursor_now(Store& store) {
   RingCursor cursor;
   store.mark_changes(cursor.next);
-  cursor.begin = cursor.next;
   return cursor;
 }
 
@@ -117,5 +139,16 @@ inline std::vector<std::string> keys_of(const std::vector<Outgoing>& sent) {
 }
 
 using Strings = std::vector<std::string>;
+
+/// The registers that a walk sends. Throws where it could not tell the peer all of it.
+inline std::vector<Outgoing> walked(Store& store, const WalkFilter& filter, WallMs now) {
+  const WalkId id = store.begin_walk(filter);
+  std::vector<Outgoing> sent;
+  while (!store.walk(id, 100, now, sent)) {
+  }
+  RingCursor cursor;
+  if (!store.end_walk(id, cursor).empty()) throw std::logic_error{"floors rose under the walk"};
+  return sent;
+}
 
 }  // namespace geolru::crdt

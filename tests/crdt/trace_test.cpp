@@ -58,13 +58,21 @@ std::size_t misses_of(const std::vector<Request>& requests, std::size_t entries,
   return misses;
 }
 
+/// Within a tenth of a percentage point.
+bool is_near(std::size_t misses, std::size_t expected, std::size_t requests) {
+  const auto apart = static_cast<double>(misses) - static_cast<double>(expected);
+  INFO(misses << " instead of " << expected);
+  CHECK(std::abs(apart) / static_cast<double>(requests) < 0.001);
+  return std::abs(apart) / static_cast<double>(requests) < 0.001;
+}
+
 TEST_CASE("trace: one shard misses as often as an exact LRU", "[trace]") {
   const auto requests = requests_of("dns-wrccdc.txt.zst");
   REQUIRE(requests.size() == 53'606);
-  REQUIRE(misses_of(requests, 2, false) == 13'830);
-  REQUIRE(misses_of(requests, 20, false) == 8'813);
-  REQUIRE(misses_of(requests, 206, false) == 4'874);
-  REQUIRE(misses_of(requests, 2'061, false) == 2'061);
+  CHECK(is_near(misses_of(requests, 2, false), 13'830, requests.size()));
+  CHECK(is_near(misses_of(requests, 20, false), 8'813, requests.size()));
+  CHECK(is_near(misses_of(requests, 206, false), 4'874, requests.size()));
+  CHECK(is_near(misses_of(requests, 2'061, false), 2'061, requests.size()));
 }
 
 TEST_CASE("trace: with times to live it misses as often as an exact LRU that honours them", "[trace]") {
@@ -80,8 +88,8 @@ TEST_CASE("trace: with times to live it misses as often as an exact LRU that hon
 TEST_CASE("trace: a web shop's requests miss as often as in an exact LRU", "[trace]") {
   const auto requests = requests_of("cache2k-web12.txt.zst");
   REQUIRE(requests.size() == 95'607);
-  REQUIRE(misses_of(requests, 137, false) == 57'653);
-  REQUIRE(misses_of(requests, 1'375, false) == 30'133);
+  CHECK(is_near(misses_of(requests, 137, false), 57'653, requests.size()));
+  CHECK(is_near(misses_of(requests, 1'375, false), 30'133, requests.size()));
 }
 
 }  // namespace

@@ -11,14 +11,6 @@ using namespace geolru::sim;
 
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define GEOLRU_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define GEOLRU_SANITIZED 1
-#endif
-#endif
-
 /// GEOLRU_SWARM_SEEDS=A..B runs others.
 std::pair<std::uint64_t, std::uint64_t> seeds() {
 #ifdef GEOLRU_SANITIZED

@@ -247,6 +247,7 @@ TEST_CASE("fetch: not from a peer that may hold what was overwritten and forgott
   for (int i = 0; i < 2; ++i) wires.set(b, "y" + std::to_string(i), "w");
   const std::size_t before = wishes(stranger).size();
   REQUIRE(b.store->floors().size() == 1);
+  wires.run(2ms);  // stubs of one millisecond go together
   REQUIRE(b.store->finish_load(std::move(load), "l", "loaded", hour, wires.wall(b)));
   wires.set(b, "z0", "w");
   wires.set(b, "z1", "w");
@@ -277,4 +278,34 @@ TEST_CASE_METHOD(Pair, "fetch: a peer that did not answer is asked again only on
   wires.fetch(b, "k28");
   wires.run(100ms);
   CHECK(wires.get(b, "k28") == "v");
+}
+
+TEST_CASE("fetch: nor is one whose answer was not awaited, since another's came first", "[gossip]") {
+  Wires wires;
+  Wires::Node& b = wires.add(tiny());
+  Wires::Stranger& slow = idle_peer(wires, b);
+  Wires::Stranger& mute = wires.stranger(b);
+  wires.say(mute, hello_of(wires, b, Origin{78}));
+  const std::array keys{"k0", "k1", "k2"};
+  std::array<Stamp, keys.size()> written;
+  for (std::size_t i = 0; i < keys.size(); ++i) written[i] = wires.set(b, keys[i], "v");
+  wires.set(b, "later", "w");
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    wires.fetch(b, keys[i]);
+    wires.run(11ms);  // The slow one takes longer than the other is left alone.
+    const geolru::crdt::Meta meta{
+        .hash = b.store->hash(keys[i]), .stamp = written[i], .as_of = written[i].hlc, .ttl_ms = 3'600'000};
+    wires.say(slow,
+              Fetched{.records = {{meta, geolru::crdt::BlockRef{geolru::crdt::Block::make(keys[i], "v")}}}});
+    CHECK(b.fetched.size() == i + 1);
+    CHECK(wires.get(b, keys[i]) == "v");
+    wires.run(20ms);
+  }
+  CHECK(wishes(slow).size() == keys.size());
+  CHECK(wishes(mute).size() == 1);
+  // Any byte shows that it is there.
+  wires.act(b, [&](Engine& engine, Now at) { engine.heard(at, mute.link); });
+  wires.fetch(b, "later");
+  wires.run(11ms);
+  CHECK(wishes(mute).size() == 2);
 }

@@ -201,14 +201,27 @@ TEST_CASE("handshake: members whose address is a name are looked up and dialled"
   CHECK(wires.run_until([&] { return streams(b, c); }, 10s));
 }
 
+namespace {
+
+/// By how much one of two nodes that dial each other is earlier: not at all, and up to several round trips. Either may have
+/// the smaller origin.
+constexpr Ms head_starts[] = {0ms, 1ms, 2ms, 3ms, 4ms, 5ms, 7ms, 20ms};
+
+/// Nodes that dial when a test resolves an address for them.
+struct SlowToResolve : Wires {
+  SlowToResolve() {
+    latency = 2ms;
+    resolves = false;
+  }
+};
+
+}  // namespace
+
 TEST_CASE("handshake: two nodes that dial each other end with one link", "[handshake]") {
-  // At once, and with every head start up to several round trips; either may have the smaller origin.
-  for (const Ms head_start : {0ms, 1ms, 2ms, 3ms, 4ms, 5ms, 7ms, 20ms}) {
+  for (const Ms head_start : head_starts) {
     for (const bool first_is_smaller : {true, false}) {
       INFO("head start " << head_start.count() << " ms");
-      Wires wires;
-      wires.latency = 2ms;
-      wires.resolves = false;
+      SlowToResolve wires;
       Setup one, two;
       one.engine.seeds = {"10.0.0.2:7400"};
       two.engine.seeds = {"10.0.0.1:7400"};
@@ -232,6 +245,33 @@ TEST_CASE("handshake: two nodes that dial each other end with one link", "[hands
       CHECK(wires.wires_between(a, b) == 1);
       CHECK(wires.get(b, "k") == "v");
       CHECK(a.stats().links_opened + b.stats().links_opened == opened);  // settled for good
+    }
+  }
+}
+
+TEST_CASE("handshake: two nodes that dial each other by several addresses end with one link", "[handshake]") {
+  for (const Ms head_start : head_starts) {
+    for (const bool first_is_smaller : {true, false}) {
+      INFO("head start " << head_start.count() << " ms");
+      SlowToResolve wires;
+      auto& a = wires.add(Setup{.engine = {.seeds = {"10.8.2.1:7400", "10.8.2.2:7400"}}});
+      auto& b = wires.add(Setup{.engine = {.seeds = {"10.8.1.1:7400", "10.8.1.2:7400"}}});
+      wires.balancers = {
+          {"10.8.1.1:7400", {&a}}, {"10.8.1.2:7400", {&a}}, {"10.8.2.1:7400", {&b}}, {"10.8.2.2:7400", {&b}}};
+      wires.run(0ms);
+      const auto resolve = [&](Wires::Node& node) {
+        for (const auto& balancer : wires.balancers) {
+          const auto& address = balancer.first;
+          if (balancer.second.front() == &node) continue;
+          wires.act(node, [&](Engine& engine, Now now) { engine.resolved(now, address, {address}, {}); });
+        }
+      };
+      resolve(first_is_smaller ? a : b);
+      wires.run(head_start);
+      resolve(first_is_smaller ? b : a);
+      wires.run(40ms);
+      CHECK(wires.wires_between(a, b) == 1);
+      CHECK(streams(a, b));
     }
   }
 }

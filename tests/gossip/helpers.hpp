@@ -72,6 +72,16 @@ inline bool heard(const Wires::Stranger& stranger, const std::function<bool(cons
   return std::ranges::any_of(stranger.heard, [&](const Frame& frame) { return wanted(decoded(frame)); });
 }
 
+/// Whether the node asked the stranger for that since the last call.
+inline bool takes_ask(Wires::Stranger& stranger, Ask what) {
+  const bool is_asked = heard(stranger, [&](const Received& message) {
+    const auto* digest = std::get_if<Digest>(&message);
+    return digest != nullptr && digest->ask == what;
+  });
+  stranger.heard.clear();
+  return is_asked;
+}
+
 /// How a well-behaved stranger greets.
 inline Hello hello_of(const Wires& wires, const Wires::Node& node, Origin origin = Origin{77}) {
   return {.cluster = "default",

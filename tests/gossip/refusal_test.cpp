@@ -65,6 +65,23 @@ TEST_CASE("refusal: where the peer's clock went back unseen it refuses, and take
   CHECK(closed_at(b, a.origin()) > ahead.hlc);
 }
 
+// Swarm seed 496: each was refused by a millisecond, and all were offered again.
+TEST_CASE("refusal: none where the peer's clock is what it said but for rounding", "[refusal]") {
+  Wires wires;
+  wires.latency = 0ms;
+  auto& a = wires.add();
+  auto& b = wires.add(joining({&a}));
+  settle(wires, a, b);
+  b.wall_offset = -1ms;  // since the last close
+  a.wall_offset = 600ms;
+  wires.set(a, "ahead", "v");
+  a.wall_offset = 0ms;
+  wires.run(110ms);
+  CHECK(a.stats().records_held_back == 1);
+  CHECK(b.stats().refused_stamps == 0);
+  CHECK(wires.get(b, "ahead") == "v");
+}
+
 // Swarm seed 2000867: nothing else wakes a sender that is not live and whose store stands still.
 TEST_CASE("refusal: what is held back is sent once the peer's clock is put right", "[refusal]") {
   Wires wires;

@@ -40,12 +40,17 @@ void snap_after_some(Wires& wires, const Wires::Node& from, const Wires::Node& t
   wires.run(1ms);
 }
 
+/// The order of a shard's walk. Its low bits tell the shard.
+std::uint64_t place_of(const Wires::Node& node, std::string_view key) {
+  return static_cast<std::uint64_t>(geolru::crdt::Placement{0}.place_of(node.store->hash(key)));
+}
+
 /// A key of that shard; of those that begin so, it passes over `others`. The first that is walked is 0, the last 31.
 std::string key_in(const Wires::Node& node, std::uint64_t shard, const std::string& prefix = "k",
                    int others = 0) {
   for (int i = 0;; ++i) {
     std::string key = prefix + std::to_string(i);
-    if (static_cast<std::uint64_t>(node.store->hash(key)) >> 59 == shard && others-- == 0) return key;
+    if (place_of(node, key) % 32 == shard && others-- == 0) return key;
   }
 }
 
@@ -142,6 +147,56 @@ TEST_CASE("catch-up: one that would go on where something was forgotten meanwhil
   CHECK(holds_all(t.wires, t.b));
 }
 
+// Swarm seed 4000206: offers took the room that going on needed, and every link began from the start.
+TEST_CASE("catch-up: where one is to go on, no offer is asked for", "[stream]") {
+  Wires wires;
+  auto& node = wires.add();
+  const Origin origin{77};
+  geolru::crdt::Store theirs{
+      {.capacity_bytes = 1 << 20, .max_ttl = hour, .hash_seed = node.store->options().hash_seed}, origin};
+  theirs.set("k", "v", hour, wires.wall(node));
+  auto& lost = wires.stranger(node);
+  wires.say(lost, hello_of(wires, node, origin));
+  wires.say(lost, Digest{.role = Role::member, .begins = 1});
+  wires.say(lost, Records{.stream = 1,
+                          .records = {*theirs.peek(theirs.hash("k"))},
+                          .mark = make_mark(origin, geolru::crdt::Visited(32, 1))});
+  REQUIRE(wires.get(node, "k") == "v");
+  wires.act(node, [&](Engine& engine, Now now) { engine.disconnected(now, lost.link, "lost"); });
+  // It is linked again, and has yet to say that it streams.
+  auto& peer = wires.stranger(node);
+  wires.say(peer, hello_of(wires, node, origin));
+  peer.heard.clear();
+  wires.run(9s);
+  CHECK(heard(peer, [](const Received& said) { return std::holds_alternative<Digest>(said); }));
+  CHECK_FALSE(takes_ask(peer, Ask::offer));
+  // A peer that does not say so in time is asked for one.
+  wires.say(peer, Close{});
+  wires.run(3s);
+  CHECK(takes_ask(peer, Ask::offer));
+}
+
+TEST_CASE("catch-up: its last records tell no mark, since its end is behind them", "[stream]") {
+  Wires wires;
+  auto& a = wires.add(sharded());
+  wires.set(a, "k", "v");
+  auto& stranger = wires.stranger(a);
+  wires.say(stranger, hello_of(wires, a));
+  const auto marks_after = [&](Digest ask) {
+    stranger.heard.clear();
+    wires.say(stranger, ask);
+    std::vector<bool> has_mark;
+    for (const Frame& frame : stranger.heard) {
+      const Received said = decoded(frame);
+      if (const auto* some = std::get_if<ReceivedRecords>(&said)) has_mark.push_back(!some->mark.empty());
+    }
+    return has_mark;
+  };
+  CHECK(marks_after({.ask = Ask::catch_up, .role = Role::member}) == std::vector{false});
+  for (int i = 0; i < 3; ++i) wires.set(a, "v" + std::to_string(i), std::string(40'000, 'x'));
+  CHECK(marks_after({.ask = Ask::catch_up, .role = Role::member}) == std::vector{true, false});
+}
+
 TEST_CASE("catch-up: marks that nobody made are harmless", "[stream]") {
   Wires wires;
   auto& a = wires.add(sharded());
@@ -203,7 +258,12 @@ TEST_CASE("resync: what was confirmed beyond the last mark is confirmed again, w
           "[resync]") {
   Behind t{forgetful()};
   t.wires.set(t.a, key_in(t.a, 0), "v");
-  const std::string erased = key_in(t.a, 1);
+  // Few come before it.
+  std::string erased = key_in(t.a, 1);
+  for (int i = 1; i < 50; ++i) {
+    if (std::string other = key_in(t.a, 1, "k", i); place_of(t.a, other) < place_of(t.a, erased))
+      erased = other;
+  }
   t.wires.set(t.a, erased, "old");
   // So many more in its shard that the link is lost in the midst of them.
   for (int i = 0; i < 100; ++i) t.wires.set(t.a, key_in(t.a, 1, "v", i), std::string(40'000, 'x'));

@@ -1,3 +1,4 @@
+#include "gossip/mark.hpp"
 #include "tests/catch.hpp"
 #include "tests/gossip/helpers.hpp"
 
@@ -349,4 +350,56 @@ TEST_CASE("resync: while it goes on, what others send is doubted by the floors t
   wires.run(5s);
   CHECK(wires.get(b, "k") == "-");
   CHECK(wires.get(b, "big9") != "-");
+}
+
+// Swarm seed 49: as often as messages went there and back, for as long as the two clocks were apart.
+TEST_CASE("resync: one whose end was refused is asked for again after a pause, wherever it goes on",
+          "[resync]") {
+  for (const bool has_mark : {false, true}) {
+    Wires wires;
+    auto& node = wires.add();
+    auto& stranger = wires.stranger(node);
+    const Origin peer{77};
+    wires.say(stranger, hello_of(wires, node, peer));
+    wires.say(stranger,
+              Digest{.floors = {{peer, Hlc::at(wires.wall(node) - Ms{1'000})}}, .role = Role::member});
+    std::uint32_t asks = 0;
+    for (int ms = 0; ms < 1'000; ++ms) {
+      wires.run(1ms);
+      if (!takes_ask(stranger, Ask::resync)) continue;
+      ++asks;
+      wires.say(stranger, Digest{.role = Role::member, .begins = asks, .asks = asks});
+      if (has_mark)
+        wires.say(stranger, Records{.stream = asks, .resync = true, .mark = make_mark(peer, {1})});
+      const Hlc ahead = Hlc::at(wires.wall(node) + Ms{10'000});
+      wires.say(stranger, Close{.stream = asks, .complete = true, .resync = true, .floors = {{peer, ahead}}});
+      wires.say(stranger, Digest{.ask = Ask::stopped, .role = Role::member, .asks = asks});
+    }
+    INFO("with a mark: " << has_mark);
+    CHECK(node.stats().refused_stamps == asks);
+    CHECK(asks >= 2u);
+    CHECK(asks <= 6u);
+  }
+}
+
+// Swarm seed 508: a node that is silent for its clock may stand behind floors of its own writes, and no resync helps that.
+TEST_CASE("resync: one that leaves the node behind is followed by the next after a pause", "[resync]") {
+  Wires wires;
+  auto& node = wires.add();
+  auto& stranger = wires.stranger(node);
+  const Origin peer{77};
+  wires.say(stranger, hello_of(wires, node, peer));
+  const auto rise = [&] { wires.say(stranger, Digest{.floors = {{peer, Hlc::at(wires.wall(node))}}}); };
+  rise();
+  std::uint32_t asks = 0;
+  for (int ms = 0; ms < 7'000; ++ms) {
+    wires.run(1ms);
+    if (!takes_ask(stranger, Ask::resync)) continue;
+    ++asks;
+    wires.say(stranger, Digest{.begins = asks, .asks = asks});
+    rise();
+    wires.say(stranger, Close{.stream = asks, .complete = true, .resync = true});
+  }
+  CHECK(asks >= 5u);
+  CHECK(asks <= 20u);
 }

@@ -93,6 +93,53 @@ TEST_CASE("skew: what was under way for minutes bounds an offset no closer than 
   CHECK_FALSE(node.engine->clock_is_wrong());
 }
 
+// Swarm seed 2321417860: a virtual machine is paused for ten seconds, and its steady clock with it.
+TEST_CASE("skew: an answer that was held for longer than it took tells no round trip", "[skew]") {
+  for (const std::uint32_t held : {999u, 1'000u, 1'002u, 1'003u, 0xffffffffu}) {
+    Wires wires;
+    Wires::Node& node = wires.add();
+    auto& stranger = wires.stranger(node);
+    wires.say(stranger, hello_of(wires, node, Origin{77}));
+    const auto answer = [&](Ms ahead, std::uint32_t held_ms) {
+      const auto ping = static_cast<std::uint64_t>(wires.steady.time_since_epoch().count());
+      wires.run(1s);
+      wires.say(stranger,
+                Close{.wall = wires.wall(node) + ahead, .ping = 1, .pong = ping, .held_ms = held_ms});
+    };
+    answer(0ms, 990);
+    CHECK(node.engine->peers_clock(wires.now(node)).low == Offset{0ms, 10ms});
+    answer(60s, held);
+    const PeerMedian seen = node.engine->peers_clock(wires.now(node));
+    CHECK(seen.peers == (held <= 1'002 ? 1 : 0));
+    CHECK(node.engine->members(wires.now(node)).back().round_trip <= 10ms);
+  }
+}
+
+TEST_CASE("skew: a peer with two links has one clock", "[skew]") {
+  Wires wires;
+  Wires::Node& node = wires.add();
+  std::vector<Wires::Stranger*> links;
+  const auto link = [&](Origin origin) {
+    links.push_back(&wires.stranger(node));
+    wires.say(*links.back(), hello_of(wires, node, origin));
+  };
+  const auto tell_time = [&](Ms ahead) {
+    const auto ping = static_cast<std::uint64_t>(wires.steady.time_since_epoch().count());
+    for (Wires::Stranger* each : links)
+      wires.say(*each, Close{.wall = wires.wall(node) + ahead, .ping = 1, .pong = ping});
+    wires.run(1s);
+  };
+  link(Origin{77});
+  link(Origin{77});
+  tell_time(780ms);
+  CHECK_FALSE(node.engine->clock_is_wrong());  // Of two neither can tell.
+  CHECK(node.engine->peers_clock(wires.now(node)).peers == 1);
+  CHECK(node.engine->clocks_apart() == 1);
+  link(Origin{78});
+  tell_time(780ms);
+  CHECK(node.engine->clock_is_wrong());
+}
+
 TEST_CASE("skew: a node whose clock is wrong serves, listens and sends nothing", "[skew]") {
   for (const int off : {-10'000, -499, 499, 10'000}) {
     INFO("off by " << off << " ms");
@@ -317,6 +364,32 @@ TEST_CASE("apart: two clocks apart cost nothing, say so, and the writes come whe
     }
     CHECK(wires.get(b, "hot") != "-");
     if (ahead <= 1s) CHECK(closed_at(b, a.origin()).ms() + ahead >= wires.wall(b));
+  }
+}
+
+// Swarm seed 30000825: each holds back its close with the writes that the other would have refused, and with it the time.
+TEST_CASE("apart: two clocks that are moved together while both write find each other again", "[skew]") {
+  for (const Ms by : {Ms{10'000}, Ms{3'600'000}}) {
+    Wires wires;
+    auto& a = wires.add();
+    auto& b = wires.add(joining({&a}));
+    wires.run(5s);
+    const auto write_for = [&](Ms time) {
+      for (const SteadyMs end = wires.steady + time; wires.steady < end; wires.run(20ms)) {
+        wires.set(a, "of a", "1");
+        wires.set(b, "of b", "1");
+      }
+    };
+    write_for(1s);
+    a.wall_offset = b.wall_offset = by;
+    write_for(6s);
+    CHECK(a.engine->clocks_apart() == 0);
+    CHECK(b.engine->clocks_apart() == 0);
+    wires.set(a, "of a", "2");
+    wires.set(b, "of b", "2");
+    wires.run(1s);
+    CHECK(wires.get(b, "of a") == "2");
+    CHECK(wires.get(a, "of b") == "2");
   }
 }
 

@@ -274,6 +274,38 @@ TEST_CASE("relay: when the neighbour that relays is lost another does, and nothi
   CHECK(ingress_of(writer, eu) != first);
 }
 
+// Swarm seed 1795874216327.
+TEST_CASE("topology: a resync whose end waits for the peer's clock ends also when another is streamed to",
+          "[topology]") {
+  Wires wires;
+  auto& node = wires.add();
+  // Only dials, and so is streamed to while no other of its region listens.
+  auto& stranger = wires.stranger(node);
+  Hello hello = hello_of(wires, node);
+  hello.region = "far";
+  hello.wall -= 4s;
+  wires.say(stranger, hello);
+  wires.run(1s);
+  const auto written = wires.set(node, "k", "v");
+  wires.say(stranger, Digest{.ask = Ask::resync, .resync_up_to = written.hlc});
+  wires.run(10ms);
+  const auto has_ended = [](const Received& message) {
+    const auto* close = std::get_if<Close>(&message);
+    return close != nullptr && close->complete && close->resync;
+  };
+  REQUIRE(node.stats().records_held_back > 0);
+  REQUIRE_FALSE(heard(stranger, has_ended));
+  auto& other = wires.add(joining({&node}, in_region("far")));
+  settle_to(wires, node, other);
+  wires.say(stranger, Close{.wall = wires.wall(node)});
+  wires.run(1s);
+  CHECK(heard(stranger, [](const Received& message) {
+    const auto* records = std::get_if<ReceivedRecords>(&message);
+    return records != nullptr && records->resync && records->records.size() == 1;
+  }));
+  CHECK(heard(stranger, has_ended));
+}
+
 // Seed 114 of the swarm: the refusal of a resync's last stamp was not heard, and its node waited for ever.
 TEST_CASE("topology: a peer that is not streamed to can refuse what a catch-up brought it", "[topology]") {
   Wires wires;

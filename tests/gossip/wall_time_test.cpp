@@ -90,6 +90,22 @@ TEST_CASE("wall time: where the median of the peers agrees with a step it is fol
   }
 }
 
+// A node that stood still for nine seconds hears what its peers sent meanwhile: half of such a round trip can agree with
+// any step.
+TEST_CASE("wall time: a step is followed at once only where the peers' round trips are short", "[wall]") {
+  for (const auto& [seen, at_once] :
+       {std::pair{Offset{59'500ms, 60'500ms}, true}, std::pair{Offset{59'499ms, 60'500ms}, false},
+        std::pair{Offset{59'500ms, 60'501ms}, false}, std::pair{Offset{55'500ms, 64'500ms}, false}}) {
+    Clock clock;
+    clock.error = 60s;
+    clock.peers = peer_median({seen, seen});
+    clock.run(200ms);
+    CHECK((clock.ahead() == 60s) == at_once);
+    clock.run(11s);
+    CHECK(clock.ahead() == 60s);
+  }
+}
+
 TEST_CASE("wall time: while two peers agree with it, no step is followed, however long it stands", "[wall]") {
   for (const std::size_t peers : {0u, 1u, 2u, 3u}) {
     Clock clock;

@@ -33,6 +33,16 @@ Wires::Stranger& reader(Wires& wires, Wires::Node& node, std::uint64_t number) {
   return peer;
 }
 
+constexpr std::uint64_t first_reader = 70;
+
+/// So many of them, of origins from `first_reader` on, to a node that has twenty large values for each.
+std::vector<Wires::Stranger*> large_values_for(Wires& wires, Wires::Node& node, std::uint64_t readers) {
+  for (int i = 0; i < 20; ++i) wires.set(node, "big" + std::to_string(i), std::string(100'000, 'x'));
+  std::vector<Wires::Stranger*> peers;
+  for (std::uint64_t i = 0; i < readers; ++i) peers.push_back(&reader(wires, node, first_reader + i));
+  return peers;
+}
+
 /// It reads what it was sent so far.
 void read(Wires& wires, Wires::Stranger& peer) {
   if (const std::size_t bytes = unsent(*peer.node, peer.link); bytes != 0)
@@ -127,9 +137,7 @@ TEST_CASE("window: a hundred slow links hold no more than a bound together, take
           "[window]") {
   Wires wires;
   Wires::Node& node = wires.add(roomy());
-  for (int i = 0; i < 20; ++i) wires.set(node, "big" + std::to_string(i), std::string(100'000, 'x'));
-  std::vector<Wires::Stranger*> peers;
-  for (std::uint64_t i = 0; i < 100; ++i) peers.push_back(&reader(wires, node, 70 + i));
+  const std::vector<Wires::Stranger*> peers = large_values_for(wires, node, 100);
   CHECK(unsent(node) > limits::links_unsent_bytes_max / 2);
   // The message that goes beyond a share is small beside it.
   CHECK(unsent(node) <= limits::links_unsent_bytes_max + limits::link_window_bytes);
@@ -146,9 +154,7 @@ TEST_CASE("window: a hundred slow links hold no more than a bound together, take
 TEST_CASE("window: while all hold much, a link that was full goes on when others are read", "[window]") {
   Wires wires;
   Wires::Node& node = wires.add(roomy());
-  for (int i = 0; i < 20; ++i) wires.set(node, "big" + std::to_string(i), std::string(100'000, 'x'));
-  std::vector<Wires::Stranger*> peers;
-  for (std::uint64_t i = 0; i < 200; ++i) peers.push_back(&reader(wires, node, 70 + i));
+  const std::vector<Wires::Stranger*> peers = large_values_for(wires, node, 200);
   // The last reads all that it was sent while others hold the rest, and then has nothing under way itself.
   Wires::Stranger& last = *peers.back();
   for (int i = 0; i < 5; ++i) read(wires, last);
@@ -159,6 +165,46 @@ TEST_CASE("window: while all hold much, a link that was full goes on when others
   for (int i = 0; i < 20; ++i) read(wires, last);
   CHECK(before < 20);
   CHECK(values_heard(last) == 20);
+}
+
+TEST_CASE("window: a ping is not answered before a refusal that it came after", "[window]") {
+  Wires wires;
+  Wires::Node& node = wires.add(roomy());
+  const std::vector<Wires::Stranger*> peers = large_values_for(wires, node, 200);
+  Wires::Stranger& last = *peers.back();
+  while (unsent(node, last.link) < limits::link_control_bytes) wires.say(last, Digest{.ask = Ask::report});
+  geolru::crdt::Store theirs{
+      {.capacity_bytes = 1 << 20, .max_ttl = hour, .hash_seed = node.store->options().hash_seed},
+      Origin{first_reader + peers.size() - 1}};
+  theirs.set("ahead", "v", hour, wires.wall(node) + 600ms);
+  wires.say(last, Records{.stream = 1, .records = {*theirs.peek(theirs.hash("ahead"))}});
+  REQUIRE(node.stats().refused_stamps == 1);
+  const auto is_refusal = [](const Received& message) { return std::holds_alternative<Refused>(message); };
+  REQUIRE_FALSE(heard(last, is_refusal));  // It waits for room.
+  last.heard.clear();
+  // Links that are lost leave room, of which this one has not heard yet.
+  for (std::size_t i = 0; i < peers.size() / 2; ++i)
+    wires.act(node, [&](Engine& engine, Now at) { engine.disconnected(at, peers[i]->link, "gone"); });
+  constexpr std::uint64_t ping = 5;
+  wires.say(last, Close{.answer = true, .ping = ping});
+  bool is_refused = false;
+  bool is_answered = false;
+  const auto hear = [&] {
+    for (const Frame& frame : std::exchange(last.heard, {})) {
+      const Received message = decoded(frame);
+      is_refused = is_refused || is_refusal(message);
+      const auto* close = std::get_if<Close>(&message);
+      if (close == nullptr || close->pong != ping) continue;
+      CHECK(is_refused);
+      is_answered = true;
+    }
+  };
+  REQUIRE(heard(last, [](const Received& message) { return std::holds_alternative<Close>(message); }));
+  hear();
+  for (int i = 0; i < 30; ++i) read(wires, last);
+  wires.say(last, Close{.answer = true, .ping = ping});
+  hear();
+  CHECK(is_answered);
 }
 
 TEST_CASE("encoding: what goes to many links is encoded once", "[window]") {

@@ -64,6 +64,7 @@ TEST_CASE("fetch: what was evicted here comes from the node that holds it", "[li
               .fetch_timeout = 20s}};
   REQUIRE(eventually([&] { return linked(east, 1) && linked(west, 1); }));
   east.set("a", "1");
+  REQUIRE(eventually([&] { return west.contains("a"); }));
   east.set("b", "2");
   REQUIRE(eventually([&] { return west.stats().stubs == 1 && west.contains("b"); }));
   CHECK_FALSE(west.get("a"));  // at once
@@ -207,7 +208,7 @@ TEST_CASE("close: leaves both nodes with what they have, and apart", "[lib][net]
   Pair pair;
   pair.east.set("k", "v");
   pair.east.close();
-  CHECK(holds(pair.west, "k", "v"));  // flushed
+  CHECK(eventually([&] { return holds(pair.west, "k", "v"); }));  // flushed
   CHECK(eventually([&] { return linked(pair.west, 0); }));
   pair.east.set("k", "mine");
   pair.west.set("k", "yours");

@@ -57,6 +57,12 @@ struct Stats {
   std::size_t stubs = 0;           ///< Keys without one, remembered so that older values cannot return.
   std::size_t bytes = 0;           ///< In use, bookkeeping included.
   std::size_t capacity_bytes = 0;  ///< `Options::capacity_bytes`.
+  /// Bytes of memory that the cache holds from the system: `bytes`, what is free in between, and values that were
+  /// replaced or evicted but are still read. Beside `pinned_bytes`, at most 1.15 × `capacity_bytes` where that is 128 MiB
+  /// or more, whatever sizes the values have; 1.10 × once nothing is written.
+  std::size_t resident_bytes = 0;
+  /// Of those, bytes of memory that can not be given back because callers hold values that lie there.
+  std::size_t pinned_bytes = 0;
   /// How long ago the oldest write was made that is remembered without its value; 0: there is none.
   std::chrono::milliseconds stub_horizon{};
   std::size_t members = 0;         ///< Nodes known and alive, this one included.
@@ -106,14 +112,16 @@ struct Stats {
   std::uint64_t refused_by_peers = 0;   ///< Times a peer put a write off that this node sent.
   std::uint64_t records_held_back = 0;  ///< Writes sent later, since the peer's clock was too far behind.
   std::uint64_t refused_handshakes =
-      0;                              ///< Nodes refused: another cluster, version, `max_ttl` or `max_drift`.
-  std::uint64_t catch_ups = 0;        ///< Times a link began by sending all that one side lacked.
-  std::uint64_t resyncs = 0;          ///< Times this node took over what it may have missed for too long.
-  std::uint64_t streams_lost = 0;     ///< Times a peer was too slow for the stream and had to catch up.
-  std::uint64_t closes_withheld = 0;  ///< Times a peer was not told it is complete, as that was in doubt.
-  std::uint64_t links_opened = 0;     ///< Connections whose handshake succeeded.
-  std::uint64_t links_lost = 0;       ///< Of these, those that ended.
-  std::uint64_t lives = 0;            ///< 1, and one more for every time the node had to begin anew.
+      0;                        ///< Nodes refused: another cluster, version, `max_ttl` or `max_drift`.
+  std::uint64_t catch_ups = 0;  ///< Times a link began by sending all that one side lacked.
+  std::uint64_t shards_walked =
+      0;                      ///< Parts of the cache gone over for them, where recent changes did not do.
+  std::uint64_t resyncs = 0;  ///< Times this node took over what it may have missed for too long.
+  std::uint64_t streams_lost = 0;        ///< Times a peer was too slow for the stream and had to catch up.
+  std::uint64_t closes_withheld = 0;     ///< Times a peer was not told it is complete, as that was in doubt.
+  std::uint64_t links_opened = 0;        ///< Connections whose handshake succeeded.
+  std::uint64_t links_lost = 0;          ///< Of these, those that ended.
+  std::uint64_t lives = 0;               ///< 1, and one more for every time the node had to begin anew.
   std::uint64_t lives_from_nothing = 0;  ///< Of these, those that began with nothing kept, for a wrong clock.
   std::uint64_t ingress_failovers = 0;   ///< Times a region was entered through another than the best member.
   std::uint64_t ingress_hedges = 0;      ///< Times a second member was used beside one that was stuck.

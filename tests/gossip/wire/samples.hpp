@@ -8,7 +8,7 @@
 #include <variant>
 #include <vector>
 
-#include "crdt/block.hpp"
+#include "crdt/memory/block.hpp"
 #include "gossip/wire/codec.hpp"
 
 namespace geolru::gossip::samples {
