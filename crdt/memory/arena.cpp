@@ -243,6 +243,10 @@ std::size_t Arena::pages_of(unsigned paged_class) {
   return std::size_t{paged_class % 4 + 5} << paged_class / 4;
 }
 
+std::uint64_t Arena::all_slots(unsigned paged_class) {
+  return (std::uint64_t{1} << paged_slab_bytes / (pages_of(paged_class) * page_bytes)) - 1;
+}
+
 void* Arena::allocate_slot(std::size_t bytes, Way way) noexcept {
   const unsigned paged_class = paged_class_of(bytes);
   const std::size_t slot_bytes = pages_of(paged_class) * page_bytes;
@@ -255,8 +259,6 @@ void* Arena::allocate_slot(std::size_t bytes, Way way) noexcept {
     if (Slab* const slab = roomy.front()) {
       const auto at = static_cast<std::size_t>(std::countr_zero(slab->free_slots));
       slab->free_slots &= slab->free_slots - 1;
-      slab->used.store(static_cast<std::uint16_t>(slab->used.load(std::memory_order_relaxed) + 1),
-                       std::memory_order_relaxed);
       if (slab->free_slots == 0) roomy.remove(*slab);
       memory = memory_of_paged(*slab) + at * slot_bytes;
     }
@@ -282,11 +284,9 @@ void Arena::free_slot(void* memory, std::size_t bytes) noexcept {
   bool is_empty = false;
   {
     const std::lock_guard lock{mutex_};
-    slab.free_slots |= std::uint64_t{1} << (offset % (std::size_t{1} << paged_log2)) / slot_bytes;
+    slab.free_slots |= std::uint64_t{1} << (offset % paged_slab_bytes) / slot_bytes;
     if (!slab.is_listed) roomy_paged_[slab.size_class].push(slab);
-    slab.used.store(static_cast<std::uint16_t>(slab.used.load(std::memory_order_relaxed) - 1),
-                    std::memory_order_relaxed);
-    is_empty = slab.used.load(std::memory_order_relaxed) == 0;
+    is_empty = slab.free_slots == all_slots(slab.size_class);
     if (is_empty) {
       roomy_paged_[slab.size_class].remove(slab);
       free_paged_.push(slab);
@@ -297,7 +297,6 @@ void Arena::free_slot(void* memory, std::size_t bytes) noexcept {
 
 /// None where no addresses are left.
 void Arena::add_paged(unsigned paged_class) noexcept {
-  constexpr std::size_t paged_slab_bytes = std::size_t{1} << paged_log2;
   Slab* slab = free_paged_.front();
   if (slab != nullptr) {
     free_paged_.remove(*slab);
@@ -307,9 +306,8 @@ void Arena::add_paged(unsigned paged_class) noexcept {
     slab = &paged_[paged_end_++];
     poison(memory_of_paged(*slab), paged_slab_bytes);
   }
-  const std::size_t slots = paged_slab_bytes / (pages_of(paged_class) * page_bytes);
   slab->size_class = static_cast<std::uint8_t>(paged_class);
-  slab->free_slots = (std::uint64_t{1} << slots) - 1;
+  slab->free_slots = all_slots(paged_class);
   roomy_paged_[paged_class].push(*slab);
   holders_.fetch_add(1, std::memory_order_relaxed);
 }

@@ -68,7 +68,9 @@ class Arena {
   [[nodiscard]] bool is_compacting() const { return is_compacting_.load(std::memory_order_acquire); }
   /// Whether a block should be moved or dropped.
   [[nodiscard]] bool is_leaving(const void* block) const {
-    const std::size_t area = (static_cast<const std::byte*>(block) - range_.begin()) >> area_log2_;
+    const std::uintptr_t offset =
+        reinterpret_cast<std::uintptr_t>(block) - reinterpret_cast<std::uintptr_t>(range_.begin());
+    const std::size_t area = offset >> area_log2_;
     return area < areas_.size() && areas_[area].is_leaving.load(std::memory_order_relaxed);
   }
   /// Memory to move a block to, like `allocate`. Null: there is none without holding more than should be, and the block is
@@ -116,6 +118,7 @@ class Arena {
   static constexpr std::size_t stripes_max = 8;
   // Slots of whole pages: four sizes to a doubling.
   static constexpr unsigned paged_log2 = 20;  // of a slab of these
+  static constexpr std::size_t paged_slab_bytes = std::size_t{1} << paged_log2;
   static constexpr std::size_t paged_bytes_max = 256 * 1024;
   static constexpr unsigned paged_classes = 16;
 
@@ -128,6 +131,8 @@ class Arena {
   [[nodiscard]] static constexpr bool is_mapped(std::size_t bytes) { return bytes > paged_bytes_max; }
   [[nodiscard]] static unsigned paged_class_of(std::size_t bytes);
   [[nodiscard]] static std::size_t pages_of(unsigned paged_class);
+  /// A bit for each slot of a slab.
+  [[nodiscard]] static std::uint64_t all_slots(unsigned paged_class);
   [[nodiscard]] static Arena& of(const void* block, Home home);
 
   [[nodiscard]] void* allocate(std::size_t bytes, Home& home, Way way) noexcept;

@@ -15,7 +15,7 @@ constexpr std::size_t excess_part = 12;
 constexpr std::size_t excess_part_of_capacity = 32;
 /// Of a smaller one, the slabs that are partly used make up too much.
 constexpr std::size_t capacity_compacted_min = 32 * 1024 * 1024;
-constexpr unsigned futile_rounds_max = 12;
+constexpr unsigned futile_rounds_max = 8;
 
 /// Areas by how full they are, and those of them to empty: the emptiest.
 class AreaChoice {
@@ -55,10 +55,7 @@ std::size_t Arena::live_bytes(std::size_t area) const {
   return live;
 }
 
-std::size_t Arena::excess_bytes() const {
-  const std::size_t needed = allocated_bytes() + pinned_bytes();
-  return held_bytes() - std::min(held_bytes(), needed);
-}
+std::size_t Arena::excess_bytes() const { return held_bytes() - std::min(held_bytes(), allocated_bytes()); }
 
 std::size_t Arena::excess_max() const {
   return std::max(allocated_bytes() / excess_part, capacity_ / excess_part_of_capacity) +
@@ -77,11 +74,10 @@ void Arena::begin_compaction(std::size_t held_beside) noexcept {
   const std::size_t most = capacity_ / 20 * 23;
   held_to_move_max_.store(most - std::min(most, held_beside + area_bytes()), std::memory_order_relaxed);
   excess_before_ = excess_bytes();
-  const std::size_t aim = excess_max() / 3;
-  const std::size_t count = (excess_before_ - std::min(excess_before_, aim)) / area_bytes() + 1;
   const std::lock_guard lock{mutex_};
-  // The blocks of those that a round before did not empty have another chance.
-  pinned_.store(0, std::memory_order_relaxed);
+  // Areas that a round before did not empty are gone over again: nobody may refer to their blocks any more.
+  const std::size_t expected = excess_max() / 3 + pinned_bytes();
+  const std::size_t count = (excess_before_ - std::min(excess_before_, expected)) / area_bytes() + 1;
   const auto is_choice = [&](const Area& area) {
     return area.is_held && area.free_slabs != all_slabs() && !area.is_leaving.load(std::memory_order_relaxed);
   };

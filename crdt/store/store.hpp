@@ -283,6 +283,9 @@ class Store {
   void note_oversize_load(const Meta& load);
   [[nodiscard]] std::optional<Meta> oversize_load(KeyHash hash, Version after, WallMs now);
   [[nodiscard]] bool is_outdated(const ApplyRules& rules) const;
+  [[nodiscard]] bool is_round_over() const {
+    return arena_->is_compacting() && shards_moving_.load(std::memory_order_acquire) == 0;
+  }
   void review_memory();
   void help_moving(std::size_t bytes);
   /// What an eviction may leave free.

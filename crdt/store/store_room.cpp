@@ -140,16 +140,14 @@ void Store::help_moving(std::size_t bytes) {
 void Store::review_memory() {
   const std::size_t counted = bytes_.load(std::memory_order_relaxed);
   const std::size_t beside = counted - std::min(counted, arena_->allocated_bytes());
-  const bool is_over = arena_->is_compacting() && shards_moving_.load(std::memory_order_acquire) == 0;
-  if (!is_over && !arena_->should_compact(beside)) return;
+  if (!is_round_over() && !arena_->should_compact(beside)) return;
   const std::unique_lock lock{compaction_mutex_, std::try_to_lock};
   if (!lock) return;
-  if (arena_->is_compacting()) {
-    if (shards_moving_.load(std::memory_order_acquire) != 0) return;
-    readers_.reclaim_all();  // what was moved away
+  if (is_round_over()) {
+    readers_.reclaim_all();  // the blocks that were moved away
     arena_->end_compaction();
-    if (!arena_->should_compact(beside)) return;
   }
+  if (!arena_->should_compact(beside)) return;
   arena_->begin_compaction(beside);
   shards_moving_.store(shards_.size(), std::memory_order_release);
   for (const auto& shard : shards_) {

@@ -67,6 +67,47 @@ TEST_CASE("memory: whatever sizes follow each other, no more than 1.15 times the
   CHECK(held == store.stats().live);
 }
 
+TEST_CASE("memory: what callers held moves once they let go of it, and stays in the cache",
+          "[store][memory]") {
+  Store store{{.capacity_bytes = 32 * mib}, self};
+  std::vector<std::string> kept;
+  std::vector<BlockRef> pinned;
+  for (int i = 0; i < 200'000; ++i) {
+    const std::string key = std::to_string(i);
+    store.set(key, std::string(100, static_cast<char>('a' + i % 26)), ttl, at(0));
+    if (i < 150'000 || i % 500 != 0) continue;
+    kept.push_back(key);
+    pinned.push_back(store.get(key, at(0)));
+  }
+  int written = 0;
+  const auto found = [&] {
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < kept.size(); ++i) {
+      const BlockRef block = store.get(kept[i], at(0));
+      if (!block) continue;
+      ++count;
+      if (!pinned.empty()) REQUIRE(block.get() == pinned[i].get());  // not moved
+    }
+    return count;
+  };
+  const auto write_large = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      if (i % 4 == 0) static_cast<void>(found());
+      store.set("large" + std::to_string(written++), std::string(60'000, 'l'), ttl, at(0));
+    }
+  };
+  write_large(1'000);
+  const StoreStats before = store.stats();
+  CHECK(before.pinned_bytes > 2 * mib);
+  pinned.clear();
+  write_large(10'000);
+  CHECK(found() > kept.size() / 2);
+  const StoreStats after = store.stats();
+  CHECK(after.pinned_bytes <= before.pinned_bytes / 4);
+  CHECK(after.resident_bytes <= after.capacity_bytes / 100 * 115);
+  CHECK(store.check().empty());
+}
+
 TEST_CASE("memory: what callers hold is pinned, and stays as it was", "[store][memory]") {
   Store store{{.capacity_bytes = 32 * mib}, self};
   std::vector<BlockRef> pinned;

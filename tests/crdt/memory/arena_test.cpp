@@ -200,11 +200,60 @@ TEST_CASE("arena: what somebody refers to is counted as pinned, and goes back wh
   REQUIRE(arena.should_compact(64 * mib));
   owner.compact();
   CHECK(arena.pinned_bytes() > before / 2);
-  CHECK_FALSE(arena.should_compact(64 * mib));  // It would gain nothing.
   while (!owner.held().empty()) owner.drop(0);
   CHECK(arena.pinned_bytes() == 0);
   CHECK(arena.held_bytes() <= 2 * mib);
   CHECK(arena.is_consistent());
+}
+
+TEST_CASE("arena: pinned memory is gone over ever less often, and moved once nobody refers to it",
+          "[arena]") {
+  constexpr std::size_t reviews = 10'000;
+  Owner owner{64 * mib};
+  for (int i = 0; i < 60'000; ++i) owner.add(1'000).is_pinned = i % 512 == 0;
+  for (std::size_t i = owner.held().size(); i-- > 0;) {
+    if (!owner.held()[i].is_pinned) owner.drop(i);
+  }
+  Arena& arena = owner.arena();
+  for (std::size_t i = 0; i < reviews; ++i) {
+    if (arena.should_compact(64 * mib)) owner.compact();
+  }
+  CHECK(owner.rounds > 10);
+  CHECK(owner.rounds < reviews / 100);
+  CHECK(arena.pinned_bytes() > 32 * mib);
+  for (Held& each : owner.held()) each.is_pinned = false;
+  for (std::size_t i = 0; i < reviews && arena.pinned_bytes() != 0; ++i) {
+    if (arena.should_compact(64 * mib)) owner.compact();
+  }
+  CHECK(arena.pinned_bytes() == 0);
+  CHECK(arena.held_bytes() <= 6 * mib);
+  CHECK(owner.are_intact());
+}
+
+TEST_CASE("arena: the emptiest areas leave", "[arena]") {
+  Owner owner{64 * mib};
+  // Of each 2,000 blocks, which fill an area, ever fewer are left: none of the last.
+  constexpr int areas = 30, per_area = 2'000;
+  for (int i = 0; i < areas * per_area; ++i) owner.add(1'000).is_pinned = i % areas > i / per_area;
+  for (std::size_t i = owner.held().size(); i-- > 0;) {
+    if (!owner.held()[i].is_pinned) owner.drop(i);
+  }
+  owner.arena().begin_compaction(64 * mib);
+  std::size_t leaving = 0;
+  const std::byte* first = nullptr;
+  const std::byte* last = nullptr;  // that stays
+  for (const Held& each : owner.held()) {
+    if (owner.arena().is_leaving(each.memory)) {
+      ++leaving;
+      if (first == nullptr || each.memory < first) first = each.memory;
+    } else if (last == nullptr || each.memory > last) {
+      last = each.memory;
+    }
+  }
+  owner.arena().end_compaction();
+  CHECK(leaving > 0);
+  CHECK(leaving < owner.held().size() / 2);
+  CHECK(last < first + 2 * mib);
 }
 
 TEST_CASE("arena: where addresses end, the heap goes on", "[arena]") {
