@@ -215,6 +215,7 @@ def audited(world):
     b = world.node("b", "us", seeds=[a], flags=["--gossip-interval", "100ms"])
     eventually(lambda: joined([a, b]), "both find each other")
     a.ask("fill 1000 100 k-")
+    let_clocks_pass()
     b.ask("set k-7 newer")
     a.ask("erase k-8")
     wall_ms = time.time() * 1000
