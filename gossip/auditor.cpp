@@ -6,7 +6,8 @@
 //   a: versions, what it holds there              b: lists its own, and names what it lacks
 //   b: fetch, whole                               a: fetched, the registers
 //
-// Sums may differ for good reasons, since writes go on; what is lacking may not: it was closed over.
+// Sums may differ for good reasons, since writes go on. A write that one lacks was closed over, which should not happen, or
+// is an orphan: of a member that fell silent before it had closed over it.
 #include <algorithm>
 #include <bit>
 #include <utility>
@@ -133,21 +134,32 @@ void Engine::State::on_versions(Now now, Link& link, const ReceivedVersions& ver
   if (versions.answer && std::exchange(link.versions_due, false))
     send_versions(link, versions.range, versions.parts, false);
   Fetch fetch{.whole = true};
+  std::uint64_t orphans = 0;
   for (const crdt::Incoming& record : versions.records) {
-    if (lacks(now, record.meta)) fetch.wanted.push_back({record.meta.hash, record.meta.version()});
+    const auto& [hlc, origin] = record.meta.stamp;
+    const bool is_closed = hlc <= knowledge.closed(origin);
+    // Nobody may ever close the last writes of a member that is gone: only some nodes heard of them.
+    if ((!is_closed && !is_silent(now, origin)) || !lacks(now, record.meta)) continue;
+    orphans += is_closed ? 0 : 1;
+    fetch.wanted.push_back({record.meta.hash, record.meta.version()});
   }
-  // What it was asked for already may be missed once more before it comes.
+  // A write that was asked for already may be missed once more before it comes.
   if (fetch.wanted.empty() || now.steady < link.mends_until) return;
   link.mends_until = now.steady + timing::mend_wait;
-  stats.audit_repairs += fetch.wanted.size();
-  log(now, Severity::error, Topic::audit, link, "an audit with ", who(link), " found ", fetch.wanted.size(),
-      " writes missing that should be here; they are asked for");
+  stats.audit_orphans += orphans;
+  const std::uint64_t missing = fetch.wanted.size() - orphans;
+  stats.audit_repairs += missing;
+  if (missing != 0)
+    log(now, Severity::error, Topic::audit, link, "an audit with ", who(link), " found ", missing,
+        " writes missing that should be here; they are asked for");
+  if (orphans != 0)
+    log(now, Severity::info, Topic::audit, link, "an audit with ", who(link), " found ", orphans,
+        " writes of members that are gone; they are asked for");
   send(link, fetch);
 }
 
-/// Whether this node has closed over a write and yet holds neither it nor what superseded it, nor can have forgotten that.
+/// Whether this node holds neither a write nor what superseded it, nor can have forgotten that.
 bool Engine::State::lacks(Now now, const crdt::Meta& meta) {
-  if (meta.stamp.hlc > knowledge.closed(meta.stamp.origin)) return false;
   const auto held = store.peek(meta.hash);
   if (held && held->meta.version() >= meta.version()) return false;
   // Looked at after the slot, since a slot that is dropped raises a floor, or is past its retention.

@@ -111,6 +111,8 @@ struct EngineStats {
   std::uint64_t audits = 0;                     ///< Comparisons by sums that were sent.
   std::uint64_t audit_parts_unequal =
       0;  ///< Parts of what was compared that differed twice: writes go on meanwhile.
+  std::uint64_t audit_orphans =
+      0;  ///< Writes of silent members that were missing here and that nobody closed.
   std::uint64_t audit_repairs = 0;  ///< Writes found missing here without a reason: never, it should be.
 };
 

@@ -107,6 +107,7 @@ void add(Stats& stats, const gossip::EngineStats& engine) {
   stats.values_out_by_fetch = engine.values_out_by_fetch;
   stats.audits = engine.audits;
   stats.audit_repairs = engine.audit_repairs;
+  stats.audit_orphans = engine.audit_orphans;
   stats.clock_outlier_times = engine.clock_outlier_times;
   stats.clock_steps_followed = engine.steps_followed;
 }

@@ -142,6 +142,7 @@ Json stats(Node& node, const Arguments&) {
           {"values_out_by_fetch", s.values_out_by_fetch},
           {"audits", s.audits},
           {"audit_repairs", s.audit_repairs},
+          {"audit_orphans", s.audit_orphans},
           {"clock_outlier_times", s.clock_outlier_times},
           {"clock_offset_ms", s.clock_offset.count()},
           {"clock_is_wrong", s.clock_is_wrong},

@@ -54,6 +54,7 @@ Tally tally_of(Cluster& cluster) {
               {"audits", e.audits},
               {"audited parts that differed twice", e.audit_parts_unequal},
               {"slots lost and found by audits", e.audit_repairs},
+              {"writes of the dead found by audits", e.audit_orphans},
               {"evictions", s.evictions},
               {"values turned away", s.turned_away},
               {"shards walked", s.shards_walked},

@@ -122,6 +122,27 @@ TEST_CASE("audit: what was forgotten for lack of memory is not missing", "[gossi
   CHECK(b.stats().audit_repairs == 0);
 }
 
+// Swarm seed 3990810868.
+TEST_CASE("audit: a write of a member that is gone, which only one node heard of, gets to the others",
+          "[gossip]") {
+  Wires wires;
+  Wires::Node& b = wires.add();
+  Wires::Node& a = wires.add(joining({&b}));
+  settle(wires, a, b);
+  geolru::crdt::Store theirs = store_of(Origin{77});
+  theirs.set("last", "word", hour, wires.wall(a));
+  Wires::Stranger& dead = wires.stranger(a);
+  wires.say(dead, hello_of(wires, a));
+  wires.say(dead, Digest{.begins = 1});
+  wires.say(dead, Records{.stream = 1, .records = {*theirs.peek(theirs.hash("last"))}});
+  REQUIRE(wires.get(a, "last") == "word");
+  REQUIRE_FALSE(b.store->peek(b.store->hash("last")));
+  wires.run(60s);
+  CHECK(wires.get(b, "last") == "word");
+  CHECK(b.stats().audit_orphans == 1);
+  CHECK(b.stats().audit_repairs == 0);
+}
+
 TEST_CASE("audit: of what a peer lists only what was closed over and is not held counts as missing",
           "[gossip]") {
   Wires wires;
@@ -142,14 +163,16 @@ TEST_CASE("audit: of what a peer lists only what was closed over and is not held
   versions.records = {
       listed("closed over", Hlc{now.raw - 1}, Origin{77}),
       listed("still to come", Hlc{now.raw + 1}, Origin{77}),
-      listed("of nobody known", Hlc{now.raw - 1}, Origin{99}),
+      listed("of one who is gone", Hlc{now.raw - 1}, Origin{99}),
       listed("held", Hlc{held.hlc.raw - 1}, Origin{77}),
       listed("past retention", long_ago, Origin{77}),
   };
   wires.say(stranger, versions);
-  REQUIRE(missed(stranger).size() == 1);
-  CHECK(missed(stranger).front().hash == b.store->hash("closed over"));
+  REQUIRE(missed(stranger).size() == 2);
+  CHECK(missed(stranger)[0].hash == b.store->hash("closed over"));
+  CHECK(missed(stranger)[1].hash == b.store->hash("of one who is gone"));
   CHECK(b.stats().audit_repairs == 1);
+  CHECK(b.stats().audit_orphans == 1);
 }
 
 // Swarm seed 1131184.

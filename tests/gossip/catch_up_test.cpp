@@ -24,8 +24,7 @@ struct Left {
 
   explicit Left(Closed closed = Closed::no) {
     const Origin writer{77};
-    geolru::crdt::Store theirs{
-        {.capacity_bytes = 1 << 20, .max_ttl = hour, .hash_seed = node.store->options().hash_seed}, writer};
+    geolru::crdt::Store theirs = store_of(writer);
     auto& gone = wires.stranger(node);
     wires.say(gone, hello_of(wires, node, writer));
     const Hlc before = theirs.clock().tick(wires.wall(node));
@@ -311,8 +310,7 @@ TEST_CASE("catch-up: what one brought that is not passed on is not closed for th
   auto& near = wires.add(joining({&node}));
   settle(wires, node, near);
   const Origin origin{77};
-  geolru::crdt::Store theirs{
-      {.capacity_bytes = 1 << 20, .max_ttl = hour, .hash_seed = node.store->options().hash_seed}, origin};
+  geolru::crdt::Store theirs = store_of(origin);
   theirs.set("k", "v", hour, wires.wall(node));
   const Records records{.stream = 1, .records = {*theirs.peek(theirs.hash("k"))}};
   const Stamps closes{{origin, records.records[0].meta.stamp.hlc}};

@@ -94,4 +94,10 @@ inline Hello hello_of(const Wires& wires, const Wires::Node& node, Origin origin
           .seen_as = node.address()};
 }
 
+/// Where a stranger writes what it then says.
+inline crdt::Store store_of(Origin origin) {
+  return crdt::Store{{.capacity_bytes = 1 << 20, .max_ttl = hour, .hash_seed = crdt::cluster_seed("default")},
+                     origin};
+}
+
 }  // namespace geolru::gossip

@@ -125,8 +125,7 @@ TEST_CASE("refusal: nothing later of a refused stream is taken, of the next ever
   Wires wires;
   auto& a = wires.add();
   const Origin peer{77};
-  geolru::crdt::Store theirs{
-      {.capacity_bytes = 1 << 20, .max_ttl = hour, .hash_seed = a.store->options().hash_seed}, peer};
+  geolru::crdt::Store theirs = store_of(peer);
   const auto record = [&](const char* key, Ms ahead) {
     theirs.set(key, "v", hour, wires.wall(a) + ahead);
     return *theirs.peek(theirs.hash(key));

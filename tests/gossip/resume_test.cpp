@@ -152,8 +152,7 @@ TEST_CASE("catch-up: where one is to go on, no offer is asked for", "[stream]") 
   Wires wires;
   auto& node = wires.add();
   const Origin origin{77};
-  geolru::crdt::Store theirs{
-      {.capacity_bytes = 1 << 20, .max_ttl = hour, .hash_seed = node.store->options().hash_seed}, origin};
+  geolru::crdt::Store theirs = store_of(origin);
   theirs.set("k", "v", hour, wires.wall(node));
   auto& lost = wires.stranger(node);
   wires.say(lost, hello_of(wires, node, origin));

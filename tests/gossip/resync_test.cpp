@@ -265,8 +265,7 @@ TEST_CASE("resync: a value that the sender may hold for lack of news is stored w
   Wires wires;
   auto& a = wires.add(forgetful());
   const Origin peer{77};
-  geolru::crdt::Store theirs{
-      {.capacity_bytes = 1 << 20, .max_ttl = hour, .hash_seed = a.store->options().hash_seed}, peer};
+  geolru::crdt::Store theirs = store_of(peer);
   const auto record = [&](const char* key) {
     theirs.set(key, "v", hour, wires.wall(a));
     return *theirs.peek(theirs.hash(key));

@@ -173,9 +173,7 @@ TEST_CASE("window: a ping is not answered before a refusal that it came after", 
   const std::vector<Wires::Stranger*> peers = large_values_for(wires, node, 200);
   Wires::Stranger& last = *peers.back();
   while (unsent(node, last.link) < limits::link_control_bytes) wires.say(last, Digest{.ask = Ask::report});
-  geolru::crdt::Store theirs{
-      {.capacity_bytes = 1 << 20, .max_ttl = hour, .hash_seed = node.store->options().hash_seed},
-      Origin{first_reader + peers.size() - 1}};
+  geolru::crdt::Store theirs = store_of(Origin{first_reader + peers.size() - 1});
   theirs.set("ahead", "v", hour, wires.wall(node) + 600ms);
   wires.say(last, Records{.stream = 1, .records = {*theirs.peek(theirs.hash("ahead"))}});
   REQUIRE(node.stats().refused_stamps == 1);

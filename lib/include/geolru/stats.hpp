@@ -131,6 +131,8 @@ struct Stats {
   std::uint64_t audits = 0;  ///< Comparisons with other nodes by sums over all that both should hold.
   /// Writes that such a comparison found missing here and that came back: always 0, unless something is broken.
   std::uint64_t audit_repairs = 0;
+  /// Writes that such a comparison brought here whose writer was gone before all nodes had heard of them.
+  std::uint64_t audit_orphans = 0;
   std::uint64_t clock_outlier_times = 0;  ///< Times this node's clock was found wrong.
   /// Times the node's wall time followed a step of the system's clock of more than half of `Options::max_drift`.
   std::uint64_t clock_steps_followed = 0;
