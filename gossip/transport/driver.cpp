@@ -225,7 +225,8 @@ bool Driver::is_done(SteadyMs now) {
     const std::lock_guard lock(engine_mutex_);
     if (!leave_by_) return false;
     if (now >= *leave_by_) return true;
-    if (!engine_->gone()) return false;
+    // The engine's last words may have come since the outputs of this turn were carried out.
+    if (!engine_->gone() || !outputs_.empty() || !doing_.empty()) return false;
   }
   if (!std::exchange(parting_, true)) {
     listener_.reset();

@@ -3,7 +3,7 @@ import signal
 import socket
 import time
 
-from harness import Skipped, case, eventually, expect, free_port, holds, joined, logged
+from harness import Skipped, case, eventually, expect, free_port, holds, joined, logged, poll
 
 import processes
 
@@ -28,7 +28,8 @@ def other_ends(world):
     c.process.stdin.close()
     expect(b.process.wait(5) == 0, "SIGTERM: status 0")
     expect(c.process.wait(5) == 0, "end of input: status 0")
-    eventually(lambda: alive_names(a) == ["a"], "both are gone", within=2)
+    both_gone = poll(lambda: alive_names(a) == ["a"], 2)
+    expect(both_gone, f"2 s later not gone: {alive_names(a)}; {' | '.join(a.log_text().splitlines()[-4:])}")
 
 
 @case("restart: a node killed with -9 gets its data back when it starts again")

@@ -7,6 +7,7 @@
 #include <system_error>
 #include <thread>
 
+#include "gossip/transport/driver.hpp"
 #include "tests/gossip/transport_nodes.hpp"
 
 using namespace geolru;
@@ -195,6 +196,32 @@ TEST_CASE("transport: a peer that resets its connection does not end the process
   }
   Node b{{.seeds = {a.at()}}};
   replicate_both_ways(a, b);
+}
+
+TEST_CASE("transport: a node that is told to leave while its loop ends a turn says goodbye, too",
+          "[transport]") {
+  Node a;
+  geolru::crdt::Store store{{.capacity_bytes = 1 << 20}, Node::fresh_origin()};
+  NodeClock clock{WallTime::Follows::the_system_clock, Ms{500}};
+  LoopOptions options;
+  options.engine.name = "leaves";
+  options.engine.region = "here";
+  options.engine.seeds = {a.at()};
+  options.listen = "127.0.0.1:0";
+  transport::Driver driver{std::move(options), store, clock};
+  std::atomic<bool> leaves{false};
+  driver.on_progress([&] {
+    if (leaves) driver.leave(5s);
+  });
+  std::thread loop{[&] { driver.run(); }};
+  const bool are_linked = eventually([&] { return a.live_links() == 1; });
+  leaves = true;
+  a.set("k", "v");  // That it comes is progress, of which it is told at the end of the turn.
+  loop.join();
+  driver.join_log();
+  CHECK(are_linked);
+  CHECK(eventually([&] { return a.links() == 0; }));
+  CHECK(a.lines.with("hangs up: \"it leaves\"") == 1);
 }
 
 TEST_CASE("transport: close says goodbye, is quick when peers are well, and can be repeated", "[transport]") {
