@@ -70,8 +70,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (std::size_t i = 0; i + register_bytes <= size && writes.size() < registers_max; i += register_bytes) {
     writes.push_back(write_from(data + i));
   }
-  Store one{{.shards = 1}, Origin{11}};
-  Store other{{.shards = 8}, Origin{12}};
+  Store one{{.capacity_bytes = 1 << 20, .shards = 1}, Origin{11}};
+  Store other{{.capacity_bytes = 1 << 20, .shards = 8}, Origin{12}};
   for (const Write& write : writes) deliver(one, write);
   for (std::size_t i = 0; i < writes.size(); i += 2) deliver(one, writes[i]);
   for (auto it = writes.rbegin(); it != writes.rend(); ++it) {
