@@ -46,6 +46,9 @@ class Checker final : public Watcher {
   [[nodiscard]] std::optional<std::string> disagreement();
   /// The same, but goes on to find up to `most` reasons.
   [[nodiscard]] std::vector<std::string> disagreements(std::size_t most);
+  /// Its clock is an outlier, and rightly so: nodes that agree with each other keep their wall times, and what it
+  /// writes is heard by none of them.
+  [[nodiscard]] bool is_outvoted(Origin origin) const;
   /// Whether some node is excused from agreement as yet, because its clock is outvoted.
   [[nodiscard]] bool is_any_outvoted() const;
 
@@ -94,9 +97,6 @@ class Checker final : public Watcher {
   void check_pace(NodeId node, NodeView& view);
   void check_all_keys(NodeId node, NodeView& view);
   void write_off(std::optional<NodeId> without);
-  /// Its clock is an outlier, and rightly so: nodes that agree with each other keep their wall times, and what it
-  /// writes is heard by none of them.
-  [[nodiscard]] bool is_outvoted(Origin origin) const;
   /// It is an outlier whose clock is behind, rightly so: it refuses what those who agree write, and their floors, until its
   /// time has come.
   [[nodiscard]] bool is_to_refuse(NodeId node, const Write& write) const;

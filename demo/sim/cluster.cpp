@@ -109,13 +109,17 @@ Hlc Cluster::latest_floor() {
   return latest;
 }
 
-/// What audits look at, and will for as long as that, and somebody else holds as well.
+/// What audits look at, and will for as long as that, and somebody else holds as well. A node that is outvoted neither audits
+/// nor is audited.
 std::vector<Cluster::Loss> Cluster::slots_to_lose(Us time) {
   const Hlc floor = latest_floor();
   const WallMs until = world_->true_wall() + std::chrono::ceil<Ms>(time);
   std::vector<Loss> losses;
+  const auto audits = [&](NodeId node) {
+    return world_->up(node) && !checker_->is_outvoted(world_->store(node).self());
+  };
   for (NodeId node = 0; node < world_->size(); ++node) {
-    if (!world_->up(node)) continue;
+    if (!audits(node)) continue;
     world_->store(node).for_each([&](const crdt::Outgoing& slot) {
       const bool is_closed =
           slot.meta.stamp.hlc <= crdt::find_stamp(world_->engine(node).closed(), slot.meta.stamp.origin);
@@ -125,7 +129,7 @@ std::vector<Cluster::Loss> Cluster::slots_to_lose(Us time) {
   }
   std::erase_if(losses, [&](const Loss& loss) {
     for (NodeId node = 0; node < world_->size(); ++node) {
-      if (node == loss.node || !world_->up(node)) continue;
+      if (node == loss.node || !audits(node)) continue;
       const auto held = world_->store(node).peek(loss.slot.meta.hash);
       if (held && held->meta.version() == loss.slot.meta.version()) return false;
     }
