@@ -23,31 +23,33 @@ void Fingerprint::add(const Meta& meta, std::uint64_t key) {
 }
 
 template <typename Visit>
-void Store::for_each_in(const AuditRange& range, Visit visit) {
-  for (const auto& shard : shards_) {
-    Place from{};
-    do {
-      const std::lock_guard lock{shard->mutex};
-      from = shard->scan(from, limits::slots_per_hold_max, [&](const Meta& meta, const Index::Cell&) {
-        if (range.holds(meta)) visit(meta);
-      });
-    } while (from != Place{});
+bool Store::scan_some(const AuditRange& range, ScanPoint& at, std::size_t slots, Visit visit) {
+  while (at.shard < shards_.size()) {
+    if (slots == 0) return false;
+    const std::size_t step = std::min(slots, limits::slots_per_hold_max);
+    slots -= step;
+    Shard& shard = *shards_[at.shard];
+    const std::lock_guard lock{shard.mutex};
+    at.from = shard.scan(at.from, step, [&](const Meta& meta, const Index::Cell&) {
+      if (range.holds(meta)) visit(meta);
+    });
+    if (at.from == Place{}) ++at.shard;
   }
+  return true;
 }
 
-std::vector<Fingerprint> Store::fingerprints(const AuditRange& range, std::uint64_t key) {
-  std::vector<Fingerprint> sums(range.parts());
-  for_each_in(range, [&](const Meta& meta) { sums[range.part_of(meta.hash)].add(meta, key); });
-  return sums;
-}
-
-std::vector<Outgoing> Store::versions(const AuditRange& range, const Parts& parts, std::size_t most) {
-  std::vector<Outgoing> versions;
-  for_each_in(range, [&](const Meta& meta) {
-    if (versions.size() < most && std::ranges::binary_search(parts, range.part_of(meta.hash)))
-      versions.push_back({meta, {}});
+bool Store::go_on(AuditSums& sums, std::size_t slots) {
+  return scan_some(sums.range, sums.at, slots, [&](const Meta& meta) {
+    sums.of_parts[sums.range.part_of(meta.hash)].add(meta, sums.key);
   });
-  return versions;
+}
+
+bool Store::go_on(AuditList& list, std::size_t slots) {
+  return scan_some(list.range, list.at, slots, [&](const Meta& meta) {
+    if (list.records.size() < list.most &&
+        std::ranges::binary_search(list.parts, list.range.part_of(meta.hash)))
+      list.records.push_back({meta, {}});
+  });
 }
 
 bool Store::lose(KeyHash hash) {

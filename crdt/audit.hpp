@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "crdt/register.hpp"
+#include "crdt/table/placement.hpp"
 
 namespace geolru::crdt {
 
@@ -51,5 +52,28 @@ struct AuditRange {
 
 /// Numbers of parts, ascending.
 using Parts = std::vector<std::uint16_t>;
+
+/// How far a scan of all slots has come.
+struct ScanPoint {
+  std::size_t shard = 0;
+  Place from{};
+};
+
+/// The sums of the parts of a range that a scan has come by so far.
+struct AuditSums {
+  AuditRange range;
+  std::uint64_t key = 0;  ///< The sums hash with it.
+  std::vector<Fingerprint> of_parts = std::vector<Fingerprint>(range.parts());
+  ScanPoint at = {};
+};
+
+/// The registers in some parts of a range that a scan has come by so far, without their values.
+struct AuditList {
+  AuditRange range;
+  Parts parts;
+  std::size_t most = 0;  ///< No more are listed.
+  std::vector<Outgoing> records = {};
+  ScanPoint at = {};
+};
 
 }  // namespace geolru::crdt

@@ -19,6 +19,8 @@ namespace limits = crdt::limits;
 
 namespace {
 
+constexpr std::ptrdiff_t scans_per_link_max = 4;
+
 unsigned bits_for(std::size_t slots, std::size_t slots_each, unsigned most) {
   return std::min(static_cast<unsigned>(std::bit_width((slots - 1) / slots_each)), most);
 }
@@ -74,25 +76,45 @@ void Engine::State::audit(Now now) {
   crdt::Parts parts(range->parts());
   std::ranges::generate(parts, [next = std::uint16_t{0}]() mutable { return next++; });
   link.second_look_due = true;
-  send_audit(link, *range, std::move(parts), false);
+  begin_audit(link, *range, std::move(parts), false);
 }
 
-void Engine::State::send_audit(Link& link, const crdt::AuditRange& range, crdt::Parts parts, bool again) {
+void Engine::State::begin_audit(const Link& link, const crdt::AuditRange& range, crdt::Parts parts,
+                                bool again) {
   Audit audit{.range = range, .key = random.next(), .again = again, .parts = std::move(parts)};
-  const auto sums = store.fingerprints(range, audit.key);
-  for (const std::uint16_t part : audit.parts) audit.sums.push_back(sums[part]);
-  ++stats.audits;
-  send(link, audit);
+  scans.push_back({link.id, Summing{.sums = {.range = range, .key = audit.key}, .audit = std::move(audit)}});
 }
 
-void Engine::State::on_audit(Now now, Link& link, const Audit& audit) {
-  if (silent || !has_room(link, Say::data)) return;
-  // Two that audit each other at the same time look again at the same time, too.
-  const bool is_awaited = audit.again && std::exchange(link.second_look_due, false);
-  if (!is_awaited && now.steady < link.next_audit_taken) return;
-  link.next_audit_taken = now.steady + timing::audits_apart;
+/// There may be millions of slots. One scan after another, in the order in which they were begun.
+void Engine::State::go_on_with_scans(Now now) {
+  const bool is_over = std::visit(
+      [&](auto& job) {
+        if constexpr (requires { job.sums; }) {
+          return store.go_on(job.sums, limits::slots_per_turn_max);
+        } else {
+          return store.go_on(job.list, limits::slots_per_turn_max);
+        }
+      },
+      scans.front().job);
+  Link* const link = find(scans.front().link);
+  if (link != nullptr && !is_over) return;
+  Scan scan = std::move(scans.front());
+  scans.pop_front();
+  if (link == nullptr || silent || !has_room(*link, Say::data)) return;
+  std::visit([&](auto& job) { finish(now, *link, job); }, scan.job);
+}
+
+void Engine::State::finish(Now now, Link& link, Summing& summing) {
+  Audit& audit = summing.audit;
+  // What was forgotten meanwhile may be missing from the sums.
   if (!may_compare(now, audit.range)) return;
-  const auto sums = store.fingerprints(audit.range, audit.key);
+  const std::vector<crdt::Fingerprint>& sums = summing.sums.of_parts;
+  if (!summing.is_peers) {
+    for (const std::uint16_t part : audit.parts) audit.sums.push_back(sums[part]);
+    ++stats.audits;
+    send(link, audit);
+    return;
+  }
   crdt::Parts unequal;
   for (std::size_t i = 0; i < audit.parts.size(); ++i) {
     const crdt::Fingerprint& here = sums[audit.parts[i]];
@@ -104,7 +126,27 @@ void Engine::State::on_audit(Now now, Link& link, const Audit& audit) {
     return;
   }
   stats.audit_parts_unequal += unequal.size();
-  send_versions(link, audit.range, unequal, true);
+  begin_list(link, audit.range, unequal, true);
+}
+
+void Engine::State::finish(Now, Link& link, Listing& listing) {
+  crdt::AuditList& list = listing.list;
+  send(link, Versions{.range = list.range,
+                      .parts = std::move(list.parts),
+                      .answer = listing.answer,
+                      .records = std::move(list.records)});
+}
+
+void Engine::State::on_audit(Now now, Link& link, const Audit& audit) {
+  if (silent || !has_room(link, Say::data)) return;
+  // Two that audit each other at the same time look again at the same time, too.
+  const bool is_awaited = audit.again && std::exchange(link.second_look_due, false);
+  if (!is_awaited && now.steady < link.next_audit_taken) return;
+  link.next_audit_taken = now.steady + timing::audits_apart;
+  if (!may_compare(now, audit.range)) return;
+  if (std::ranges::count(scans, link.id, &Scan::link) >= scans_per_link_max) return;
+  scans.push_back(
+      {link.id, Summing{.sums = {.range = audit.range, .key = audit.key}, .audit = audit, .is_peers = true}});
 }
 
 /// Parts that differed are looked at once more, by whoever noticed.
@@ -117,22 +159,21 @@ void Engine::State::audit_again(Now now) {
     range->slice = doubt.range.slice;
     range->part_bits = doubt.range.part_bits;
     link->versions_due = true;
-    send_audit(*link, *range, std::move(doubt.parts), true);
+    begin_audit(*link, *range, std::move(doubt.parts), true);
   }
 }
 
-void Engine::State::send_versions(Link& link, const crdt::AuditRange& range, const crdt::Parts& parts,
-                                  bool answer) {
-  send(link, Versions{.range = range,
-                      .parts = parts,
-                      .answer = answer,
-                      .records = store.versions(range, parts, limits::records_per_frame_max)});
+void Engine::State::begin_list(const Link& link, const crdt::AuditRange& range, const crdt::Parts& parts,
+                               bool answer) {
+  scans.push_back(
+      {link.id, Listing{.list = {.range = range, .parts = parts, .most = limits::records_per_frame_max},
+                        .answer = answer}});
 }
 
 void Engine::State::on_versions(Now now, Link& link, const ReceivedVersions& versions) {
   if (silent || !has_room(link, Say::data)) return;
   if (versions.answer && std::exchange(link.versions_due, false))
-    send_versions(link, versions.range, versions.parts, false);
+    begin_list(link, versions.range, versions.parts, false);
   Fetch fetch{.whole = true};
   std::uint64_t orphans = 0;
   for (const crdt::Incoming& record : versions.records) {

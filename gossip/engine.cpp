@@ -146,7 +146,7 @@ bool Engine::has_output() const { return !state_->outputs.empty(); }
 SteadyMs Engine::deadline() const {
   const State& s = *state_;
   const SteadyMs next = s.leaving ? s.next_gossip : std::min(s.dialer.deadline(), s.next_gossip);
-  if (s.resync && s.resync->ending) return SteadyMs{};
+  if ((s.resync && s.resync->ending) || !s.scans.empty()) return SteadyMs{};
   return std::min(
       {s.links.empty() ? next : std::min(next, s.next_round), s.fetches_due, s.held_due, s.log_book.due()});
 }
@@ -205,6 +205,7 @@ void Engine::State::wake(Now now) {
   if (now.steady >= fetches_due) review_fetches(now);
   if (now.steady >= log_book.due()) review_log(now, false);
   if (resync && resync->ending) drop_some_unconfirmed(now);
+  if (!scans.empty()) go_on_with_scans(now);
   pump_all(now);
   if (leaving) finish_leaving(now);
 }
@@ -362,6 +363,7 @@ void Engine::State::begin_life(Now now, const std::string& why, Keep keep) {
 void Engine::State::leave(Now now) {
   if (leaving) return;
   leaving = true;
+  scans.clear();
   write_self(now, true);
   begin_round(now, false);
   wake(now);

@@ -345,12 +345,30 @@ struct Engine::State {
     crdt::AuditRange range;
     crdt::Parts parts;
   };
+  /// An audit of this node's, or a peer's that is to be answered.
+  struct Summing {
+    crdt::AuditSums sums;
+    Audit audit;
+    bool is_peers = false;
+  };
+  struct Listing {
+    crdt::AuditList list;
+    bool answer = false;  // The peer is to list its own.
+  };
+  /// Goes over all slots, some a turn, and is for this link.
+  struct Scan {
+    LinkId link{};
+    std::variant<Summing, Listing> job;
+  };
   [[nodiscard]] std::optional<crdt::AuditRange> settled_with(Now now, const Link& link);
   [[nodiscard]] bool may_compare(Now now, const crdt::AuditRange& range);
   void audit(Now now);
   void audit_again(Now now);
-  void send_audit(Link& link, const crdt::AuditRange& range, crdt::Parts parts, bool again);
-  void send_versions(Link& link, const crdt::AuditRange& range, const crdt::Parts& parts, bool answer);
+  void go_on_with_scans(Now now);
+  void finish(Now now, Link& link, Summing& summing);
+  void finish(Now now, Link& link, Listing& listing);
+  void begin_audit(const Link& link, const crdt::AuditRange& range, crdt::Parts parts, bool again);
+  void begin_list(const Link& link, const crdt::AuditRange& range, const crdt::Parts& parts, bool answer);
   void on_audit(Now now, Link& link, const Audit& audit);
   void on_versions(Now now, Link& link, const ReceivedVersions& versions);
   void mend(Now now, Link& link, const std::vector<crdt::Incoming>& records);
@@ -415,6 +433,7 @@ struct Engine::State {
   std::deque<ContentHash> content_hashes;  // the last that were worked out
 
   std::map<LinkId, Doubt> doubts;  // Invariant: of links.
+  std::deque<Scan> scans;
   std::uint32_t next_slice = 0;
 
   std::deque<Refusal> refusals;  // the last of each key

@@ -241,10 +241,10 @@ class Store {
   [[nodiscard]] Tail tail(Origin origin, Hlc above);
   /// Over the slots of origins in `up_to` stamped above `above` (by origin) and at most `up_to`.
   [[nodiscard]] Fingerprint fingerprint(const Stamps& above, const Stamps& up_to, std::uint64_t key);
-  /// The sums of the parts of `range`. Some slots at a time, so what changes meanwhile may be missed or met twice.
-  [[nodiscard]] std::vector<Fingerprint> fingerprints(const AuditRange& range, std::uint64_t key);
-  /// The registers in those parts of `range`, without their values; no more than `most` of them.
-  [[nodiscard]] std::vector<Outgoing> versions(const AuditRange& range, const Parts& parts, std::size_t most);
+  /// Adds what is held in the next `slots` slots or so. True: that was all. A slot that changes meanwhile may be missed or met
+  /// twice.
+  [[nodiscard]] bool go_on(AuditSums& sums, std::size_t slots);
+  [[nodiscard]] bool go_on(AuditList& list, std::size_t slots);
   /// What is wrong with the store; empty: nothing. Looks at everything, each shard under its lock.
   [[nodiscard]] std::string_view check();
   /// Forgets a slot without a trace, as only a bug would: what audits are tried with. False if there is none.
@@ -308,7 +308,7 @@ class Store {
   bool note_change(std::size_t shard);
   void spread_clear(Version version);
   template <typename Visit>
-  void for_each_in(const AuditRange& range, Visit visit);
+  bool scan_some(const AuditRange& range, ScanPoint& at, std::size_t slots, Visit visit);
 
   // Lines of their own, since what every call looks at would else go to and fro with what every write changes.
   StoreOptions options_;

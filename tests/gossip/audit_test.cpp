@@ -219,17 +219,20 @@ TEST_CASE_METHOD(Pair, "audit: a peer's are answered now and then, however many 
     });
   };
   for (int i = 0; i < 100; ++i) wires.say(stranger, audit);
+  wires.run(10ms);
   CHECK(answers() == 0);  // what is compared reaches back further than this node remembers
   Audit recent = audit;
   recent.range.above = Hlc::at(wires.wall(a) - 30min);
   wires.run(1s);
   for (int i = 0; i < 100; ++i) wires.say(stranger, recent);
+  wires.run(10ms);
   const auto before = answers();
   CHECK(before >= 1);
   CHECK(before <= 2);  // one of them may be the second look at an audit of its own
   wires.run(1s);
   recent.again = false;
   wires.say(stranger, recent);
+  wires.run(10ms);
   CHECK(answers() == before);  // what differs once may just be under way
 }
 
@@ -245,6 +248,7 @@ TEST_CASE_METHOD(Pair, "audit: a list that was not asked for is not answered", "
       .parts = {0},
       .answer = true};
   wires.say(stranger, list);
+  wires.run(10ms);
   CHECK_FALSE(heard(stranger, lists));
 }
 
@@ -267,8 +271,28 @@ TEST_CASE_METHOD(Pair, "audit: a second look is answered, however soon after ano
   };
   REQUIRE_FALSE(heard(stranger, lists));
   wires.say(stranger, audit);
+  wires.run(10ms);
   CHECK(heard(stranger, lists));
   stranger.heard.clear();
   wires.say(stranger, audit);
+  wires.run(10ms);
   CHECK_FALSE(heard(stranger, lists));
+}
+
+TEST_CASE("audit: a large store is summed up some slots a turn, and streams in between", "[gossip]") {
+  Wires wires;
+  Wires::Node& a = wires.add();
+  Wires::Node& b = wires.add(joining({&a}));
+  settle(wires, a, b);
+  for (int i = 0; i < 30'000; ++i) a.store->set("k" + std::to_string(i), "v", hour, wires.wall(a));
+  wires.run(20s);
+  REQUIRE(b.store->peek(b.store->hash("k29999")));
+  const std::uint64_t before = a.stats().audits;
+  std::size_t turns = 0;
+  for (int i = 0; i < 60'000 && a.stats().audits == before; ++i) {
+    wires.run(1ms);
+    turns = std::max(turns, a.inputs_at_once);
+  }
+  CHECK(a.stats().audits > before);
+  CHECK(turns >= 30'000 / geolru::crdt::limits::slots_per_turn_max);
 }
