@@ -1,6 +1,8 @@
 // gossip/receiver.cpp – the inbound half of a link: merging what arrives, refusing what may not be, and believing closes.
 // Serialised.
 #include <algorithm>
+#include <array>
+#include <span>
 #include <utility>
 
 #include "gossip/engine_state.hpp"
@@ -202,8 +204,10 @@ void Engine::State::on_records(Now now, Link& link, const ReceivedRecords& recei
   for (std::size_t i = 0; i < received.records.size(); ++i) {
     const crdt::Incoming& record = received.records[i];
     if (i % records_at_once == 0) {
-      const std::span rest = std::span{received.records}.subspan(i);
-      store.prepare_apply(rest.first(std::min(rest.size(), records_at_once)));
+      const std::size_t count = std::min(received.records.size() - i, records_at_once);
+      std::array<crdt::KeyHash, records_at_once> next;
+      for (std::size_t each = 0; each < count; ++each) next[each] = received.records[i + each].meta.hash;
+      store.prepare_writes(std::span{next}.first(count));
     }
     ++stats.records_in;
     if (record.has_value || record.large_bytes != 0) ++stats.values_in;

@@ -88,12 +88,11 @@ WriteToken Cache::set_many(std::span<const std::pair<std::string_view, std::stri
     check_value(value);
   }
   const crdt::Ms ttl = impl().ttl_of(options);
-  return impl().write_many(entries.size(), [&](std::size_t i) {
-    const auto& [key, value] = entries[i];
-    const crdt::Written written = impl().store.set(key, value, ttl, impl().clock.now());
-    impl().flights.written(key);
-    return written;
-  });
+  return impl().write_many(
+      entries.size(), [&](std::size_t i) { return entries[i].first; },
+      [&](std::size_t i, crdt::WallMs wall) {
+        return impl().store.set(entries[i].first, entries[i].second, ttl, wall);
+      });
 }
 
 WriteToken Cache::erase(std::string_view key) {
@@ -105,11 +104,9 @@ WriteToken Cache::erase(std::string_view key) {
 
 WriteToken Cache::erase_many(std::span<const std::string_view> keys) {
   for (const std::string_view key : keys) check_key(key);
-  return impl().write_many(keys.size(), [&](std::size_t i) {
-    const crdt::Written written = impl().store.erase(keys[i], impl().clock.now());
-    impl().flights.written(keys[i]);
-    return written;
-  });
+  return impl().write_many(
+      keys.size(), [&](std::size_t i) { return keys[i]; },
+      [&](std::size_t i, crdt::WallMs wall) { return impl().store.erase(keys[i], wall); });
 }
 
 WriteToken Cache::clear() {

@@ -148,8 +148,9 @@ void Cache::Impl::fetch(std::string_view key) {
 }
 
 void Cache::Impl::fetch_in_background(std::string_view key) {
-  if (!may_fetch()) return;
+  if (!may_fetch() || loop.is_alone()) return;
   const crdt::KeyHash hash = store.hash(key);
+  if (!store.may_be_wanted(hash, clock.now())) return;
   if (fetches.may_ask(hash, gossip::steady_now())) loop.fetch(hash);
 }
 

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <atomic>
-#include <bitset>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -48,11 +48,9 @@ struct Cache::Impl {
   /// The value held, unless it is what the caller found to be useless.
   [[nodiscard]] std::optional<Value> find(std::string_view key, const Value* rejected);
   /// Appends the values of up to `batch_keys_max` keys. Notes which of them others may have.
-  using BatchBits = std::bitset<batch_keys_max>;
-  void find_batch(std::span<const std::string_view> keys, std::vector<std::optional<Value>>& values,
-                  BatchBits& wanted);
+  void find_batch(std::span<const std::string_view> keys, std::vector<std::optional<Value>>& values);
   /// What a look-up returns that found nothing, and whether others may have it.
-  [[nodiscard]] std::optional<Value> miss(std::string_view key, bool wanted);
+  [[nodiscard]] std::optional<Value> miss(std::string_view key);
   /// Waits for another caller's loader no longer than `wait_at_most` if given. Throws std::length_error as well.
   [[nodiscard]] std::optional<Value> load(std::string_view key, LoaderRef loader, crdt::Ms ttl,
                                           std::optional<crdt::Ms> wait_at_most, const Value* rejected);
@@ -67,17 +65,23 @@ struct Cache::Impl {
   [[nodiscard]] crdt::Ms ttl_of(const SetOptions& options) const;
   /// What follows every write: the loop is woken, or what the loop would do is done here.
   WriteToken wrote(const crdt::Written& written);
-  /// `write(i)` for each i below `count`. The token is that of the last.
-  template <typename Write>
-  WriteToken write_many(std::size_t count, Write write) {
+  /// `write(i, wall)`, which writes `key_of(i)`, for each i below `count`. The token is that of the last.
+  template <typename KeyOf, typename Write>
+  WriteToken write_many(std::size_t count, KeyOf key_of, Write write) {
     WriteToken token;
     // What is written meanwhile by others relies on the wake-up that these may have taken upon them: not too late, then.
     for (std::size_t i = 0; i < count;) {
       crdt::Written last;
       bool wake = false;
+      const std::size_t end = std::min(count, i + batch_keys_max);
+      std::array<crdt::KeyHash, batch_keys_max> next;
+      for (std::size_t each = i; each < end; ++each) next[each - i] = store.hash(key_of(each));
+      store.prepare_writes(std::span{next}.first(end - i));
+      const crdt::WallMs wall = clock.now();
       try {
-        for (const std::size_t end = std::min(count, i + batch_keys_max); i < end; ++i) {
-          last = write(i);
+        for (; i < end; ++i) {
+          last = write(i, wall);
+          flights.written(key_of(i));
           wake = wake || last.wake;
         }
       } catch (...) {

@@ -51,6 +51,7 @@ class ChangeRing {
     event.origin = origin;
     event.streams = static_cast<std::uint64_t>(who) & 3;
     head_.store(number + 1, std::memory_order_release);
+    __builtin_prefetch(&at(number + events_per_line), 1);
     return static_cast<std::uint32_t>(number);
   }
 
@@ -61,6 +62,8 @@ class ChangeRing {
   [[nodiscard]] const Event& at(std::uint64_t number) const { return events_[number & (events_.size() - 1)]; }
 
  private:
+  static constexpr std::uint64_t events_per_line = 64 / sizeof(Event);
+
   std::vector<Event> events_;
   std::atomic<std::uint64_t> head_{1};
 };

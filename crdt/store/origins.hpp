@@ -16,7 +16,7 @@ namespace geolru::crdt {
 
 class Origins {
  public:
-  struct Row {
+  struct alignas(64) Row {
     Origin origin = Origin::none;        ///< None: the number is free.
     Hlc newest;                          ///< No write of it that came is stamped later.
     Hlc newest_stub;                     ///< Nor any of its stubs,
@@ -39,8 +39,9 @@ class Origins {
 
   /// The number of an origin, a new one where it has none. Throws std::bad_alloc, changing nothing.
   std::uint16_t number_of(Origin origin) {
+    if (number_met_ < rows_.size() && rows_[number_met_].origin == origin) return number_met_;
     const auto known = numbers_.find(origin);
-    if (known != numbers_.end()) return known->second;
+    if (known != numbers_.end()) return number_met_ = known->second;
     if (free_.empty() && rows_.size() == rows_.capacity()) rows_.reserve(rows_.size() + rows_.size() / 2 + 4);
     if (free_.capacity() < rows_.capacity()) free_.reserve(rows_.capacity());
     const auto number = static_cast<std::uint16_t>(free_.empty() ? rows_.size() : free_.back());
@@ -79,6 +80,7 @@ class Origins {
 
  private:
   std::vector<Row> rows_;
+  std::uint16_t number_met_ = 0;                       // last; the next write is mostly of the same origin
   std::unordered_map<Origin, std::uint16_t> numbers_;  // only ever looked up
   std::vector<std::uint16_t> free_;
   Hlc dropped_overrun_;

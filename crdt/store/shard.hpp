@@ -97,6 +97,13 @@ class Shard {
     if (options_.counts_reads) [[unlikely]]
       ticks_.store(next_tick(tick), std::memory_order_relaxed);
   }
+  /// Brings what a write looks at first into the cache.
+  void prefetch_for_write() const {
+    __builtin_prefetch(&mutex, 1);
+    index_.prefetch_size();
+    for (std::size_t line = 0; line < write_lines; ++line)
+      __builtin_prefetch(reinterpret_cast<const char*>(&ticks_) + 64 * line, 1);
+  }
   /// Whether there is any stub: a miss may be of a key whose value is elsewhere.
   [[nodiscard]] bool may_have_stubs() const { return has_stubs_.load(std::memory_order_relaxed); }
 
@@ -201,6 +208,7 @@ class Shard {
   [[nodiscard]] Hlc oldest_stub() const { return ages_.begin_of_oldest(); }
   [[nodiscard]] const Origins& origins() const { return origins_; }
   static constexpr std::size_t buckets_per_call = 2;
+  static constexpr std::size_t write_lines = 3;
 
   // -- Streaming -------------------------------------------------------------------------------------
 
@@ -314,16 +322,21 @@ class Shard {
   const ShardOptions options_;
   Index index_;
 
+  // What each write looks at, in `write_lines` cache lines.
   alignas(64) std::atomic<std::uint32_t> ticks_{1};
-  std::size_t hand_ = 0;                        // a group of the index
-  std::atomic<std::size_t> groups_to_move_{0};  // in this round of compaction: the first so many
-  std::size_t until_review_ = 0;                // bytes
-  WallMs due_ = WallMs::max();                  // No entry is dead before this,
+  std::size_t block_bytes_ = 0;
+  std::size_t until_review_ = 0;  // bytes
+  WallMs due_ = WallMs::max();    // No entry is dead before this,
   WallMs met_due_ =
       WallMs::max();  // nor one that came or that the hand has met since it was at the first group.
-  std::size_t dead_reach_ = 32;  // Groups that are worth going over for a dead entry.
   std::unique_ptr<EvictionPolicy> policy_;
+  std::atomic<std::size_t> groups_to_move_{0};  // in this round of compaction: the first so many
+  Origins origins_;
+  ChangeRing ring_;
   std::vector<Confirming> confirmed_;  // By the numbers of cells; empty: no resync is under way.
+
+  std::size_t hand_ = 0;         // a group of the index
+  std::size_t dead_reach_ = 32;  // Groups that are worth going over for a dead entry.
 
   // Invariant: a key has an entry, or a stub, or neither.
   StubTable stubs_;
@@ -337,10 +350,7 @@ class Shard {
   std::size_t round_ = 0;          // Groups that the hand has swept of this round.
   std::optional<Stub> clear_;      // the register of the last clear, which is never forgotten before its time
 
-  Origins origins_;
-  ChangeRing ring_;
   std::vector<Walk> walks_;
-  std::size_t block_bytes_ = 0;
   Version cleared_;  // The latest clear: older versions are dead.
 };
 

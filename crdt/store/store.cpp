@@ -95,21 +95,13 @@ Store::Store(const StoreOptions& options, Origin self)
 
 Store::~Store() = default;
 
-BlockRef Store::get(std::string_view key, WallMs wall, bool* revivable) {
+BlockRef Store::get(std::string_view key, WallMs wall) {
   const Readers::Guard reading = begin_reading();
-  return BlockRef::share(find(reading, key, prepare(reading, key), wall, revivable));
+  return BlockRef::share(find(reading, key, prepare(reading, key), wall));
 }
 
 Sought Store::sought(KeyHash key_hash, std::string_view key) const {
   return {key_hash, placement_.place_of(key_hash), key};
-}
-
-void Store::note_miss(const Wanted& wanted, WallMs now, bool* revivable) {
-  Shard& shard = *wanted.shard;
-  shard.misses.fetch_add(1, std::memory_order_relaxed);
-  if (revivable == nullptr || !shard.may_have_stubs()) return;
-  const std::unique_lock lock{shard.mutex, std::try_to_lock};
-  *revivable = !lock || shard.may_revive(shard.find({wanted.hash, wanted.place, {}}), now);
 }
 
 std::optional<Ms> Store::ttl(std::string_view key, WallMs wall) {
@@ -123,9 +115,18 @@ std::optional<Ms> Store::ttl(std::string_view key, WallMs wall) {
 }
 
 Written Store::set(std::string_view key, std::string_view value, Ms ttl, WallMs wall) {
-  const Sought wanted = prepare_write(key);
-  if (lack_of_room(wanted, key.size() + value.size())) return write(wanted, {}, false, ttl, wall);
-  BlockRef block{Block::make(*arena_, key, value)};  // copied before the lock
+  Sought wanted;
+  BlockRef block;
+  {
+    const Readers::Guard reading = begin_reading();
+    const Wanted way = prepare(reading, key);
+    way.shard->prefetch_for_write();
+    wanted = {way.hash, way.place, key};
+    if (!lack_of_room(wanted, key.size() + value.size())) {
+      block = BlockRef{Block::make(*arena_, key, value)};  // copied before the lock
+      way.prepare_block();
+    }
+  }
   return write(wanted, std::move(block), false, ttl, wall);
 }
 
@@ -137,6 +138,20 @@ Written Store::clear(WallMs wall) {
   const Written written = write(sought(clear_hash), {}, true, options_.max_ttl, wall);
   spread_clear({written.stamp.hlc, written.stamp.origin});
   return written;
+}
+
+void Store::prepare_writes(std::span<const KeyHash> next) const {
+  const Readers::Guard reading = begin_reading();
+  for (const KeyHash key_hash : next) {
+    const Place place = placement_.place_of(key_hash);
+    const Shard& shard = *shards_[shard_of(place)];
+    shard.way_to(place).prefetch();
+    shard.prefetch_for_write();
+  }
+  for (const KeyHash key_hash : next) {
+    const Place place = placement_.place_of(key_hash);
+    shards_[shard_of(place)]->way_to(place).prefetch_block(place);
+  }
 }
 
 /// A key that is about to be written; what that looks at first is on its way into the cache.

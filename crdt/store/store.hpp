@@ -124,12 +124,10 @@ class Store {
   struct Wanted;
   [[nodiscard]] Wanted prepare(const Readers::Guard& reading, std::string_view key) const;
   /// The value of a key, now the most recently used one; null if there is none that may be served. It waits for no lock.
-  /// On a miss `revivable`, if given, is set to whether there may be a stub that might yet get its value back: `wanted()`
-  /// tells, where its shard is busy just now.
   [[nodiscard]] const Block* find(const Readers::Guard& reading, std::string_view key, const Wanted& wanted,
-                                  WallMs wall, bool* revivable = nullptr);
+                                  WallMs wall);
   /// The same, to keep.
-  [[nodiscard]] BlockRef get(std::string_view key, WallMs wall, bool* revivable = nullptr);
+  [[nodiscard]] BlockRef get(std::string_view key, WallMs wall);
   /// What remains of the life of `key`, or nullopt. Does not touch the LRU order.
   [[nodiscard]] std::optional<Ms> ttl(std::string_view key, WallMs wall);
 
@@ -154,16 +152,19 @@ class Store {
   /// loads of its key all the same.
   void void_loads(const Meta& came);
 
+  /// Says which keys are written or applied next, some at most: what that looks at first is on its way into the cache
+  /// then, all at once.
+  void prepare_writes(std::span<const KeyHash> next) const;
+
   // -- Replication -----------------------------------------------------------------------------------
 
-  /// Says what `apply` gets next, some registers at most: what it looks at first is on its way into the cache then, all at
-  /// once.
-  void prepare_apply(std::span<const Incoming> next) const;
   /// Merges a register that arrived. Its stamp was admitted; sizes and TTL were checked by the codec.
   Applied apply(const Incoming& incoming, AdmittedHlc admitted, const ApplyRules& rules, WallMs wall);
 
   /// The version of a stub that might yet be served if it had its value; nullopt: there is none such.
   [[nodiscard]] std::optional<Version> wanted(KeyHash hash, WallMs wall);
+  /// Whether there may be such a stub. It waits for no lock: where the shard is busy just now, there may be.
+  [[nodiscard]] bool may_be_wanted(KeyHash hash, WallMs wall);
   /// Whether a stub of exactly this version might be served if it had its value, which never came here. (One that was
   /// evicted is not awaited: it had its time.)
   [[nodiscard]] bool awaits(KeyHash hash, Version version, WallMs wall);
@@ -275,7 +276,6 @@ class Store {
     return static_cast<std::uint64_t>(place) & (shards_.size() - 1);
   }
   [[nodiscard]] std::size_t shard_of(KeyHash hash) const { return shard_of(placement_.place_of(hash)); }
-  static void note_miss(const Wanted& wanted, WallMs now, bool* revivable);
   [[nodiscard]] Sought prepare_write(std::string_view key) const;
   Written write(const Sought& key, BlockRef block, bool deletes, Ms ttl, WallMs wall);
   [[nodiscard]] std::size_t bytes_alone(std::size_t bytes) const;

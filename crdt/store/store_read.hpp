@@ -27,13 +27,13 @@ inline Store::Wanted Store::prepare(const Readers::Guard&, std::string_view key)
 }
 
 inline const Block* Store::find(const Readers::Guard& reading, std::string_view key, const Wanted& wanted,
-                                WallMs wall, bool* revivable) {
+                                WallMs wall) {
   const WallMs now = clock_.now(wall);
   const Block* block = wanted.shard->look_up(wanted.way, wanted.place, key, now);
   if (block != nullptr) [[likely]] {
     reading.count_hit();
   } else {
-    note_miss(wanted, now, revivable);
+    wanted.shard->misses.fetch_add(1, std::memory_order_relaxed);
   }
   return block;
 }

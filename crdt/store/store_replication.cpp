@@ -40,18 +40,6 @@ bool Store::is_outdated(const ApplyRules& rules) const {
   return rules.floors_revision && *rules.floors_revision != floors_revision();
 }
 
-void Store::prepare_apply(std::span<const Incoming> next) const {
-  const Readers::Guard reading = begin_reading();
-  for (const Incoming& in : next) {
-    const Place place = placement_.place_of(in.meta.hash);
-    shards_[shard_of(place)]->way_to(place).prefetch();
-  }
-  for (const Incoming& in : next) {
-    const Place place = placement_.place_of(in.meta.hash);
-    shards_[shard_of(place)]->way_to(place).prefetch_block(place);
-  }
-}
-
 Applied Store::apply(const Incoming& in, AdmittedHlc admitted, const ApplyRules& rules, WallMs wall) {
   const Meta& meta = in.meta;
   const WallMs now = clock_.now(wall);
@@ -125,6 +113,14 @@ std::optional<Version> Store::wanted(KeyHash key_hash, WallMs wall) {
   const Known known = shard.find(key);
   if (!shard.may_revive(known, now)) return std::nullopt;
   return shard.meta_of(key, known).version();
+}
+
+bool Store::may_be_wanted(KeyHash key_hash, WallMs wall) {
+  const Sought key = sought(key_hash);
+  Shard& shard = *shards_[shard_of(key.place)];
+  if (!shard.may_have_stubs()) return false;
+  const std::unique_lock lock{shard.mutex, std::try_to_lock};
+  return !lock || shard.may_revive(shard.find(key), clock_.now(wall));
 }
 
 bool Store::awaits(KeyHash key_hash, Version version, WallMs wall) {

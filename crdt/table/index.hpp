@@ -172,6 +172,7 @@ class Index {
   void erase(const Cell& cell, Place place);
 
   [[nodiscard]] std::size_t size() const { return size_; }
+  void prefetch_size() const { __builtin_prefetch(&size_, 1); }
   [[nodiscard]] std::size_t cells() const { return table().count * group_cells; }
   [[nodiscard]] std::size_t groups() const { return table().count; }
   [[nodiscard]] std::size_t bytes() const { return table().bytes(); }

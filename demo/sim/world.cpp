@@ -282,13 +282,12 @@ bool World::finish_load(NodeId id, LoadId ended, Ms ttl, const std::string& text
 }
 
 std::optional<std::string> World::get(NodeId id, const std::string& key) {
-  bool wanted = false;
-  const crdt::BlockRef block = store(id).get(key, wall(id), &wanted);
+  const crdt::BlockRef block = store(id).get(key, wall(id));
   std::optional<std::string> value;
   if (block) value = block->value();
   for (Watcher* w : watchers_) w->read(id, key, value);
   for (Watcher* w : watchers_) w->stepped(id);
-  if (wanted && options_.fetches) {
+  if (!block && options_.fetches && store(id).may_be_wanted(hash(key), wall(id))) {
     const std::array hashes{hash(key)};
     nodes_[id]->engine->fetch(now_at(id), hashes);
     drain(id);

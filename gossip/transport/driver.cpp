@@ -72,7 +72,7 @@ void Driver::ask(const std::function<void(Engine&, Now)>& question) {
 }
 
 bool Driver::fetch(crdt::KeyHash hash) {
-  if (is_alone_.load(std::memory_order_relaxed)) return false;
+  if (is_alone()) return false;
   {
     const std::lock_guard lock(fetch_mutex_);
     if (to_fetch_.size() >= crdt::limits::fetches_max) return false;

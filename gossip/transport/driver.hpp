@@ -40,6 +40,7 @@ class Driver final : private ConnectionOwner {
   void wake() { waker_->wake(); }
   void ask(const std::function<void(Engine&, Now)>& question);
   void on_progress(std::function<void()> notice) { progress_notice_.set(std::move(notice)); }
+  [[nodiscard]] bool is_alone() const { return is_alone_.load(std::memory_order_relaxed); }
   bool fetch(crdt::KeyHash hash);
   void on_fetch_ended(std::function<void(crdt::KeyHash)> notice) { fetch_notice_.set(std::move(notice)); }
   void leave(Ms flush_for);

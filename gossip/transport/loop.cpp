@@ -35,6 +35,8 @@ void Loop::ask(const std::function<void(Engine&, Now)>& question) { state_->driv
 
 void Loop::on_progress(std::function<void()> notice) { state_->driver.on_progress(std::move(notice)); }
 
+bool Loop::is_alone() const { return state_->driver.is_alone(); }
+
 bool Loop::fetch(crdt::KeyHash hash) { return state_->driver.fetch(hash); }
 
 void Loop::on_fetch_ended(std::function<void(crdt::KeyHash)> notice) {

@@ -44,6 +44,8 @@ class Loop {
   /// an acknowledgement. One at a time; set it before anyone waits.
   void on_progress(std::function<void()> notice);
 
+  /// Whether nobody is connected. Any thread, without waiting.
+  [[nodiscard]] bool is_alone() const;
   /// Asks peers for the value of a stub, see Engine::fetch. Any thread, without waiting. False: nobody is
   /// connected, or too many are asked for already, and nothing was done.
   bool fetch(crdt::KeyHash hash);

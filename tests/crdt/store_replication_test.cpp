@@ -162,12 +162,12 @@ TEST_CASE("revive: not where it is in doubt, nor by rules that are out of date",
   REQUIRE(value_at(store, "k", at(3)) == "v");
 }
 
-TEST_CASE("get: tells of a stub that might yet be served", "[store]") {
+TEST_CASE("wanted: tells of a stub that might yet be served", "[store]") {
   Store store{one_shard(), self};
   const auto wanted = [&](std::string_view key, WallMs now) {
-    bool is_wanted = false;
-    REQUIRE_FALSE(store.get(key, now, &is_wanted));
-    REQUIRE(store.wanted(store.hash(key), now).has_value() == is_wanted);
+    const bool is_wanted = store.wanted(store.hash(key), now).has_value();
+    REQUIRE(store.may_be_wanted(store.hash(key), now) == is_wanted);
+    REQUIRE_FALSE(store.get(key, now));
     return is_wanted;
   };
   REQUIRE_FALSE(wanted("k", at(3)));

@@ -69,21 +69,23 @@ void stream(Store& store, const std::atomic<bool>& done) {
 TEST_CASE("threads: a miss beside stubs waits for nobody who has its shard", "[store]") {
   Store store{one_shard(), Origin{1}};
   store.erase("gone", at(1));
-  bool may_revive = false;
+  bool may_be_wanted = false;
   std::future<bool> misses;
   auto state = std::future_status::timeout;
   store.for_each([&](const Outgoing&) {  // in the lock of the shard
-    misses = std::async(std::launch::async, [&] { return !store.get("gone", at(2), &may_revive); });
+    misses = std::async(std::launch::async, [&] {
+      may_be_wanted = store.may_be_wanted(store.hash("gone"), at(2));
+      return !store.get("gone", at(2));
+    });
     state = misses.wait_for(std::chrono::seconds{10});
   });
   REQUIRE(state == std::future_status::ready);
   REQUIRE(misses.get());
-  REQUIRE(may_revive);
+  REQUIRE(may_be_wanted);
   REQUIRE_FALSE(store.wanted(store.hash("gone"), at(2)));
   REQUIRE(store.stats().misses == 1);
   // Nobody has it: it is known to be erased.
-  REQUIRE_FALSE(store.get("gone", at(2), &may_revive));
-  REQUIRE_FALSE(may_revive);
+  REQUIRE_FALSE(store.may_be_wanted(store.hash("gone"), at(2)));
 }
 
 TEST_CASE("threads: readers see only what was written, and the totals stay exact", "[store]") {
