@@ -1,6 +1,8 @@
 #include <geolru/cache.hpp>
 
 #include <atomic>
+#include <deque>
+#include <latch>
 #include <optional>
 #include <random>
 #include <stdexcept>
@@ -83,4 +85,46 @@ TEST_CASE("threads: every call may run on every thread, also while the cache clo
   CHECK(sane == threads);
   cache.set("k", "v");
   CHECK(holds(cache, "k", "v"));
+}
+
+TEST_CASE("threads: hundreds and thousands of them use one cache and twenty, and end while others read",
+          "[lib]") {
+#ifdef GEOLRU_SANITIZED
+  const unsigned threads = 400;
+#else
+  const unsigned threads = GENERATE(400u, 2'000u);
+#endif
+  const std::size_t count = GENERATE(1, 20);
+  CAPTURE(threads, count);
+  constexpr unsigned calls = 60;
+  std::deque<Cache> caches;
+  for (std::size_t i = 0; i < count; ++i) caches.emplace_back(Options{.capacity_bytes = 1 << 20});
+  std::atomic<unsigned> sane{0};
+  const auto use = [&](unsigned number) {
+    bool are_right = true;
+    for (unsigned i = 0; i < calls; ++i) {
+      Cache& cache = caches[(number + i) % count];
+      const std::string key = std::to_string((number * 7 + i) % 100);
+      cache.set(key, key);
+      const std::optional<Value> found = cache.get(key);
+      are_right = are_right && found && found->view() == key;
+    }
+    if (are_right) ++sane;
+  };
+  std::latch all_are_here{threads};
+  std::vector<std::thread> all;
+  for (unsigned i = 0; i < threads; ++i) {
+    all.emplace_back([&, i] {
+      use(i);
+      all_are_here.arrive_and_wait();
+      if (i % 4 == 0) std::thread{use, threads + i}.join();
+      use(i + 1);
+    });
+  }
+  for (std::thread& each : all) each.join();
+  const unsigned uses = 2 * threads + threads / 4;
+  CHECK(sane == uses);
+  std::uint64_t hits = 0;
+  for (Cache& cache : caches) hits += cache.stats().hits;
+  CHECK(hits == std::uint64_t{uses} * calls);
 }
