@@ -81,17 +81,25 @@ std::uint32_t Shard::push_event(Place place, Hlc stamp, std::uint16_t origin, St
   return ring_.push(place, stamp, origin, who);
 }
 
-void Shard::grow_index() {
+void Shard::rebuild_index(std::size_t groups) {
   std::vector<Confirming> confirmed;
-  // A table grows by a quarter and a group.
-  if (!confirmed_.empty()) confirmed.resize(index_.cells() + index_.cells() / 4 + 2 * 7);
-  std::unique_ptr<Index::Table> outgrown = index_.grow([&](const Block& block) { return place_of(block); },
-                                                       [&](const Index::Cell& from, const Index::Cell& to) {
-                                                         if (!confirmed_.empty())
-                                                           confirmed[to.number()] = confirmed_[from.number()];
-                                                       });
+  if (!confirmed_.empty()) confirmed.resize(Index::cells_of(groups));
+  std::unique_ptr<Index::Table> outgrown = index_.rebuild(
+      groups, [&](const Block& block) { return place_of(block); },
+      [&](const Index::Cell& from, const Index::Cell& to) {
+        if (!confirmed_.empty()) confirmed[to.number()] = confirmed_[from.number()];
+      });
   confirmed_ = std::move(confirmed);
   leave_table(std::move(outgrown));
+}
+
+void Shard::shrink_index() noexcept {
+  if (!index_.is_sparse()) return;
+  try {
+    rebuild_index(index_.groups_if_shrunk());
+  } catch (const std::bad_alloc&) {
+    // It stays as large as it is, until the next call.
+  }
 }
 
 void Shard::leave_table(std::unique_ptr<Index::Table> outgrown) {
@@ -153,7 +161,7 @@ Block* Shard::put(const Meta& meta, const Sought& key, const Known& known, Block
   // An old one is forgotten at once.
   const bool joins_stubs = !block && !is_clear && !is_forgotten(stub.stamp);
   const StubTable::Spot spot = joins_stubs ? stubs_.prepare(stub) : known.spot;
-  if (block && !known.cell && index_.is_full()) grow_index();
+  if (block && !known.cell && index_.is_full()) rebuild_index(index_.groups_if_grown());
   // Nothing fails from here on.
   Origins::Row& row = origins_[origin];
   row.newest = std::max(row.newest, meta.stamp.hlc);
@@ -206,7 +214,7 @@ Block* Shard::put(const Meta& meta, const Sought& key, const Known& known, Block
 Block* Shard::revive(const Sought& key, const Known& known, BlockRef block, bool is_missed,
                      const Arrival& arrival) {
   const Stub stub = *known.stub;
-  if (index_.is_full()) grow_index();
+  if (index_.is_full()) rebuild_index(index_.groups_if_grown());
   Block* const put = block.detach();
   put->set_write(stub.as_of, stub.stamp, stub.ttl_ms, stub.origin);
   put->set_came(is_missed ? Came::fetched : stub.came, CoarseMs{arrival.at - stub.stamp.ms()});

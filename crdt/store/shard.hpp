@@ -166,6 +166,8 @@ class Shard {
   /// go, but not `spare`. False if there is none.
   bool evict(const Block* spare, MayGo which, WallMs now);
   [[nodiscard]] std::size_t live() const { return index_.size(); }
+  /// Gives memory of the index back where many entries went.
+  void shrink_index() noexcept;
   /// A round of compaction has begun.
   void start_moving() { groups_to_move_.store(index_.groups(), std::memory_order_relaxed); }
   /// Also without the lock.
@@ -277,7 +279,7 @@ class Shard {
     return stamp.ms() + options_.retention <= now;
   }
   [[nodiscard]] bool is_dead(const Block& block, WallMs now) const { return !serves(block, now); }
-  void grow_index();
+  void rebuild_index(std::size_t groups);
   void leave_table(std::unique_ptr<Index::Table> outgrown);
   void add_stub(const StubTable::Spot& spot, const Stub& stub);
   void erase_stub(const StubTable::Spot& spot, const Stub& stub);

@@ -122,6 +122,7 @@ bool Shard::evict(const Block* spare, MayGo which, WallMs now) {
 }
 
 bool Shard::sweep(WallMs now, std::size_t looks) {
+  shrink_index();
   forget_origins_past(now);
   if (is_past_retention(origins_.dropped_overrun(), now)) origins_.forget_dropped();
   if (clear_ && is_past_retention(clear_->stamp, now)) {

@@ -116,7 +116,10 @@ std::size_t Store::evict_from(Hold& shard, const Block* spare, MayGo which, Debt
     debt.pay(before - std::min(before, shard->bytes()));
     ++evicted;
   }
-  if (evicted != 0) note_floor(shard->trim_stubs(now, evicted));
+  if (evicted != 0) {
+    note_floor(shard->trim_stubs(now, evicted));
+    shard->shrink_index();
+  }
   return evicted;
 }
 

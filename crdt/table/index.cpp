@@ -1,7 +1,32 @@
 // crdt/table/index.cpp – see index.hpp.
 #include "crdt/table/index.hpp"
 
+#include <memory>
+#include <new>
+
+#include "crdt/memory/address_range.hpp"
+
 namespace geolru::crdt {
+
+Index::Group* Index::Table::make_groups(std::size_t count) {
+  const std::size_t bytes = count * sizeof(Group);
+  void* const memory =
+      bytes >= mapped_bytes_min ? map_pages(bytes) : ::operator new (bytes, std::align_val_t{alignof(Group)});
+  if (memory == nullptr) throw std::bad_alloc{};
+  auto* const groups = static_cast<Group*>(memory);
+  std::uninitialized_value_construct_n(groups, count);
+  return groups;
+}
+
+Index::Table::~Table() {
+  std::destroy_n(groups, count);
+  const std::size_t bytes = count * sizeof(Group);
+  if (bytes >= mapped_bytes_min) {
+    unmap_pages(groups, bytes);
+  } else {
+    ::operator delete (groups, std::align_val_t{alignof(Group)});
+  }
+}
 
 Index::Cell Index::put(Table& table, Place place, Block* block) {
   for (std::size_t i = home(place, table.count);; i = next(i, table.count)) {

@@ -29,16 +29,23 @@ class Index {
  public:
   /// An index that grows gets a new table; readers may still be in the old one.
   struct Table {
-    explicit Table(std::size_t groups_count)
-        : count{groups_count}, groups{std::make_unique<Group[]>(count)} {}
+    explicit Table(std::size_t groups_count) : count{groups_count}, groups{make_groups(count)} {}
+    ~Table();
+    Table(const Table&) = delete;
+    Table& operator=(const Table&) = delete;
     [[nodiscard]] std::size_t bytes() const { return sizeof *this + count * sizeof(Group); }
-    [[nodiscard]] const Group* end() const { return groups.get() + count; }
+    [[nodiscard]] const Group* end() const { return groups + count; }
 
     [[nodiscard]] static Table& of(Retired& retired) { return reinterpret_cast<Table&>(retired); }
 
     Retired retired;  // First: readers do not look at it.
     const std::size_t count;
-    const std::unique_ptr<Group[]> groups;
+    Group* const groups;
+
+   private:
+    /// Large tables go back to the system when they are outgrown, whatever the heap would do with them.
+    static constexpr std::size_t mapped_bytes_min = 64 * 1024;
+    [[nodiscard]] static Group* make_groups(std::size_t count);
   };
 
   Index() : table_{new Table{groups_min}} {}
@@ -90,7 +97,7 @@ class Index {
         if (block != nullptr && block->has_key(key)) return block;
       }
       if (passed_by(tags) == 0) return nullptr;
-      if (++group == way.table_->end()) group = way.table_->groups.get();
+      if (++group == way.table_->end()) group = way.table_->groups;
     } while (group != way.group_);
     return nullptr;
   }
@@ -137,12 +144,18 @@ class Index {
 
   /// Whether one more entry would make it grow.
   [[nodiscard]] bool is_full() const { return (size_ + 1) * 5 > cells() * 4; }
-  /// A larger table for the same entries, of whose blocks `place_of(block)` gives the places; `moved(from, to)` hears of
-  /// each. Returns the outgrown one: to be freed when nobody reads it any more. Throws std::bad_alloc, changing nothing.
+  /// Whether it is much too large for what it holds, as after many entries went.
+  [[nodiscard]] bool is_sparse() const { return groups() > groups_kept && size_ * 5 < cells(); }
+  /// So many groups it has after one more entry made it grow, or when it is not to be sparse any more.
+  [[nodiscard]] std::size_t groups_if_grown() const { return groups() + groups() / 4 + 1; }
+  [[nodiscard]] std::size_t groups_if_shrunk() const { return size_ * 2 / group_cells + groups_min; }
+  /// A table of so many groups for the same entries, of whose blocks `place_of(block)` gives the places; `moved(from, to)`
+  /// hears of each. Returns the one before: to be freed when nobody reads it any more. Throws std::bad_alloc, changing
+  /// nothing.
   template <typename PlaceOf, typename Moved>
-  [[nodiscard]] std::unique_ptr<Table> grow(PlaceOf place_of, Moved moved) {
+  [[nodiscard]] std::unique_ptr<Table> rebuild(std::size_t count, PlaceOf place_of, Moved moved) {
     Table& old = table();
-    auto grown = std::make_unique<Table>(old.count + old.count / 4 + 1);
+    auto grown = std::make_unique<Table>(count);
     for (std::size_t i = 0; i < old.count; ++i) {
       if (i + prefetched_groups < old.count) prefetch_blocks(old.groups[i + prefetched_groups]);
       for (unsigned at = 0; at < group_cells; ++at) {
@@ -153,7 +166,7 @@ class Index {
     return std::unique_ptr<Table>{table_.exchange(grown.release(), std::memory_order_acq_rel)};
   }
 
-  /// A small table for no entries. Returns the one so far, like `grow`.
+  /// A small table for no entries. Returns the one so far, like `rebuild`.
   [[nodiscard]] std::unique_ptr<Table> clear() {
     auto empty = std::make_unique<Table>(groups_min);
     size_ = 0;
@@ -173,7 +186,8 @@ class Index {
 
   [[nodiscard]] std::size_t size() const { return size_; }
   void prefetch_size() const { __builtin_prefetch(&size_, 1); }
-  [[nodiscard]] std::size_t cells() const { return table().count * group_cells; }
+  [[nodiscard]] std::size_t cells() const { return cells_of(groups()); }
+  [[nodiscard]] static std::size_t cells_of(std::size_t groups) { return groups * group_cells; }
   [[nodiscard]] std::size_t groups() const { return table().count; }
   [[nodiscard]] std::size_t bytes() const { return table().bytes(); }
 
@@ -231,6 +245,7 @@ class Index {
 
  private:
   static constexpr std::size_t groups_min = 2;
+  static constexpr std::size_t groups_kept = 64;  // are not worth shrinking
   static constexpr std::size_t prefetched_groups = 4;
   static constexpr std::uint64_t each_cell = 0x00'01'01'01'01'01'01'01;
   static constexpr std::uint64_t high_bits = each_cell << 7;

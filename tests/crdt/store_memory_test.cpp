@@ -67,6 +67,27 @@ TEST_CASE("memory: whatever sizes follow each other, no more than 1.15 times the
   CHECK(held == store.stats().live);
 }
 
+TEST_CASE("memory: room that many small entries took up is there for large ones", "[store][memory]") {
+  constexpr std::size_t capacity = 32 * mib;
+  Store store{{.capacity_bytes = capacity, .replicated = false}, self};
+  int small = 0;
+  for (; store.stats().evictions == 0; small += 100) {
+    for (int i = small; i < small + 100; ++i) store.set(std::to_string(i), "v", ttl, at(0));
+  }
+  const std::size_t before = store.stats().live;
+  SECTION("that push them out") {
+    for (int i = 0; i < 2'000; ++i)
+      store.set("large" + std::to_string(i), std::string(60'000, 'l'), ttl, at(0));
+    CHECK(store.stats().live * 60'000 > capacity / 100 * 95);
+  }
+  SECTION("as they are erased") {
+    for (int i = 0; i < small; ++i) store.erase(std::to_string(i), at(0));
+    for (int i = 0; i < 100; ++i) store.sweep(10'000, at(0));
+    CHECK(store.stats().bytes < before);
+  }
+  CHECK(store.check().empty());
+}
+
 TEST_CASE("memory: what callers held moves once they let go of it, and stays in the cache",
           "[store][memory]") {
   Store store{{.capacity_bytes = 32 * mib}, self};

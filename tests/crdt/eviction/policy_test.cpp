@@ -15,7 +15,9 @@ class Met {
  public:
   explicit Met(Eviction eviction) : policy{EvictionPolicy::make(eviction)} {
     while (index_.cells() < 64)
-      (void)index_.grow([](const Block&) { return Place{}; }, [](const Index::Cell&, const Index::Cell&) {});
+      (void)index_.rebuild(
+          index_.groups_if_grown(), [](const Block&) { return Place{}; },
+          [](const Index::Cell&, const Index::Cell&) {});
   }
   ~Met() {
     for (const Block* block : blocks_) block->release();

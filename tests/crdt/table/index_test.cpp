@@ -31,9 +31,7 @@ class Entries {
   }
 
   void put(const std::string& key) {
-    if (index.is_full())
-      (void)index.grow([&](const Block& block) { return place_of(block); },
-                       [](const Index::Cell&, const Index::Cell&) {});
+    if (index.is_full()) rebuild(index.groups_if_grown());
     Block* const block = Block::make(key, "v");
     if (const Index::Cell cell = find(key)) {
       Index::replace(cell, block);
@@ -42,6 +40,11 @@ class Entries {
       index.insert(place_of(key), block);
     }
     blocks_[key] = block;
+  }
+  void rebuild(std::size_t groups) {
+    (void)index.rebuild(
+        groups, [&](const Block& block) { return place_of(block); },
+        [](const Index::Cell&, const Index::Cell&) {});
   }
   void erase(const std::string& key) {
     const auto it = blocks_.find(key);
@@ -128,6 +131,20 @@ TEST_CASE("placement: hashes that agree in half of their bits are spread like ot
     REQUIRE(of_slice.size() > 1'000);
     for (const auto& [slice, count] : of_slice) REQUIRE(count < 120);  // 29 on average
   }
+}
+
+TEST_CASE("index: one that has become sparse is made smaller, and is not sparse or full then", "[index]") {
+  Entries entries;
+  for (int i = 0; i < 5'000; ++i) entries.put(std::to_string(i));
+  REQUIRE_FALSE(entries.index.is_sparse());
+  const std::size_t before = entries.index.bytes();
+  for (int i = 300; i < 5'000; ++i) entries.erase(std::to_string(i));
+  REQUIRE(entries.index.is_sparse());
+  entries.rebuild(entries.index.groups_if_shrunk());
+  entries.check(5'000);
+  CHECK(entries.index.bytes() < before / 8);
+  CHECK_FALSE(entries.index.is_sparse());
+  CHECK_FALSE(entries.index.is_full());
 }
 
 }  // namespace
