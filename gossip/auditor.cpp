@@ -82,22 +82,14 @@ void Engine::State::audit(Now now) {
 void Engine::State::begin_audit(const Link& link, const crdt::AuditRange& range, crdt::Parts parts,
                                 bool again) {
   Audit audit{.range = range, .key = random.next(), .again = again, .parts = std::move(parts)};
-  scans.push_back({link.id, Summing{.sums = {.range = range, .key = audit.key}, .audit = std::move(audit)}});
+  scans.push_back({link.id, Summing{.scan = {.range = range, .key = audit.key}, .audit = std::move(audit)}});
 }
 
 /// There may be millions of slots. One scan after another, in the order in which they were begun.
 void Engine::State::go_on_with_scans(Now now) {
-  const bool is_over = std::visit(
-      [&](auto& job) {
-        if constexpr (requires { job.sums; }) {
-          return store.go_on(job.sums, limits::slots_per_turn_max);
-        } else {
-          return store.go_on(job.list, limits::slots_per_turn_max);
-        }
-      },
-      scans.front().job);
   Link* const link = find(scans.front().link);
-  if (link != nullptr && !is_over) return;
+  const auto is_over = [&](auto& job) { return store.go_on(job.scan, limits::slots_per_turn_max); };
+  if (link != nullptr && !std::visit(is_over, scans.front().job)) return;
   Scan scan = std::move(scans.front());
   scans.pop_front();
   if (link == nullptr || silent || !has_room(*link, Say::data)) return;
@@ -108,7 +100,7 @@ void Engine::State::finish(Now now, Link& link, Summing& summing) {
   Audit& audit = summing.audit;
   // What was forgotten meanwhile may be missing from the sums.
   if (!may_compare(now, audit.range)) return;
-  const std::vector<crdt::Fingerprint>& sums = summing.sums.of_parts;
+  const std::vector<crdt::Fingerprint>& sums = summing.scan.of_parts;
   if (!summing.is_peers) {
     for (const std::uint16_t part : audit.parts) audit.sums.push_back(sums[part]);
     ++stats.audits;
@@ -130,7 +122,7 @@ void Engine::State::finish(Now now, Link& link, Summing& summing) {
 }
 
 void Engine::State::finish(Now, Link& link, Listing& listing) {
-  crdt::AuditList& list = listing.list;
+  crdt::AuditList& list = listing.scan;
   send(link, Versions{.range = list.range,
                       .parts = std::move(list.parts),
                       .answer = listing.answer,
@@ -146,7 +138,7 @@ void Engine::State::on_audit(Now now, Link& link, const Audit& audit) {
   if (!may_compare(now, audit.range)) return;
   if (std::ranges::count(scans, link.id, &Scan::link) >= scans_per_link_max) return;
   scans.push_back(
-      {link.id, Summing{.sums = {.range = audit.range, .key = audit.key}, .audit = audit, .is_peers = true}});
+      {link.id, Summing{.scan = {.range = audit.range, .key = audit.key}, .audit = audit, .is_peers = true}});
 }
 
 /// Parts that differed are looked at once more, by whoever noticed.
@@ -166,7 +158,7 @@ void Engine::State::audit_again(Now now) {
 void Engine::State::begin_list(const Link& link, const crdt::AuditRange& range, const crdt::Parts& parts,
                                bool answer) {
   scans.push_back(
-      {link.id, Listing{.list = {.range = range, .parts = parts, .most = limits::records_per_frame_max},
+      {link.id, Listing{.scan = {.range = range, .parts = parts, .most = limits::records_per_frame_max},
                         .answer = answer}});
 }
 

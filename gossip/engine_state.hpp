@@ -347,12 +347,12 @@ struct Engine::State {
   };
   /// An audit of this node's, or a peer's that is to be answered.
   struct Summing {
-    crdt::AuditSums sums;
+    crdt::AuditSums scan;
     Audit audit;
     bool is_peers = false;
   };
   struct Listing {
-    crdt::AuditList list;
+    crdt::AuditList scan;
     bool answer = false;  // The peer is to list its own.
   };
   /// Goes over all slots, some a turn, and is for this link.
