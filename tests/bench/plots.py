@@ -91,7 +91,7 @@ def figures():
         yield f"mix_50_50{suffix}.svg", f"Half get, half set{text}; a miss is set", panels("mix_50_50", threads)
     yield "set.svg", "A set that overwrites", per_call("set")
     yield "memory.svg", "Memory beyond keys and values, 1,000,000 entries", (
-        ("memory/resident", "resident", "bytes per entry"), ("memory/allocated", "by malloc", "bytes per entry"))
+        ("memory", "resident", "bytes per entry"),)
     yield "replication.svg", "Two processes on one machine, values of 100 bytes", beside_redis()
 
 

@@ -35,9 +35,14 @@ struct alignas(64) Cursor {
   }
 };
 
+/// How many keys are asked for: those that fit, so many that nine of ten gets hit, or twice as many as fit, so that new ones
+/// pour in.
+enum class Keys { fit, tight, twice };
+
 /// Which requests a measure makes.
 struct Stream {
-  bool zipf, tight;
+  bool zipf;
+  Keys asked;
   friend auto operator<=>(const Stream&, const Stream&) = default;
 };
 
@@ -46,9 +51,10 @@ class Workload {
  public:
   explicit Workload(const Plan& plan) : plan_{plan}, values{plan.value_bytes} {}
 
-  /// How many keys are asked for: those that fit or, where misses are wanted, so many that nine of ten gets hit.
+  /// How many keys are asked for.
   [[nodiscard]] std::size_t space(Stream stream) const {
-    if (!stream.tight) return plan_.entries;
+    if (stream.asked == Keys::fit) return plan_.entries;
+    if (stream.asked == Keys::twice) return plan_.entries * 2;
     return stream.zipf ? plan_.entries * 3 : plan_.entries + plan_.entries / 10;
   }
   [[nodiscard]] const Strings& keys() {
@@ -62,7 +68,7 @@ class Workload {
     auto& requests = requests_[{stream, thread}];
     if (!requests) {
       const std::size_t n = space(stream);
-      const std::size_t count = plan_.entries * (!stream.tight ? 1 : stream.zipf ? 8 : 4);
+      const std::size_t count = plan_.entries * (stream.asked == Keys::fit ? 1 : stream.zipf ? 8 : 4);
       requests = std::make_unique<Requests>(
           keys(), stream.zipf ? Popularity::zipf(n) : Popularity::uniform(n), count, 100 + thread);
     }
@@ -123,16 +129,19 @@ template <Readable C>
 struct Held {
   static inline std::unique_ptr<C> cache;
   static inline bool tight = false;
-  static inline std::optional<bool> warm_for;  // Zipf or not
+  static inline std::optional<Stream> warm_for;
 
-  template <bool wanted_tight>
-  static void prepare(const benchmark::State&) {
-    if (cache && tight == wanted_tight) return;
+  static void make(bool wanted_tight) {
     cache.reset();
     warm_for.reset();
     tight = wanted_tight;
     cache = std::make_unique<C>(Room{
         .entries = workload->plan().entries, .value_bytes = workload->plan().value_bytes, .tight = tight});
+  }
+  template <bool wanted_tight>
+  static void prepare(const benchmark::State&) {
+    if (cache && tight == wanted_tight) return;
+    make(wanted_tight);
     fill(*cache);
   }
 };
@@ -190,8 +199,8 @@ void get_many(benchmark::State& state, Stream stream) {
 
 /// Makes a cache hold what it would after a while of such requests, by and large.
 template <Readable C>
-void warm(C& cache, const Requests& requests, bool zipf) {
-  if (std::exchange(Held<C>::warm_for, zipf) == zipf) return;
+void warm(C& cache, const Requests& requests, Stream stream) {
+  if (std::exchange(Held<C>::warm_for, stream) == stream) return;
   std::array<char, value_bytes_max> out;
   for (std::size_t i = requests.size() - 2 * workload->plan().entries; i < requests.size(); ++i) {
     if (cache.get(requests.keys[i], out.data()) == 0)
@@ -199,7 +208,7 @@ void warm(C& cache, const Requests& requests, bool zipf) {
   }
 }
 
-/// One of `writes_every` requests writes; what a get misses is written, too.
+/// One of `writes_every` requests writes, or none where that is 0; what a get misses is written, too.
 template <Readable C>
 void mix(benchmark::State& state, Stream stream, std::size_t writes_every) {
   const auto [requests, cursor, cache] = Work<C>{state, stream};
@@ -208,7 +217,7 @@ void mix(benchmark::State& state, Stream stream, std::size_t writes_every) {
   std::size_t hits = 0;
   std::size_t until_write = writes_every;
   if (state.thread_index() == 0)
-    warm(cache, requests, stream.zipf);  // the other thread waits for this one to begin
+    warm(cache, requests, stream);  // the other thread waits for this one to begin
   for ([[maybe_unused]] auto _ : state) {
     const std::size_t at = cursor.advance(1, requests.size());
     const std::string_view key = requests.keys[at];
@@ -239,6 +248,19 @@ void overwrite(benchmark::State& state, Stream stream) {
   }
 }
 
+/// A set of a key that is not there yet, into a cache that was empty.
+template <Readable C>
+void fill_empty(benchmark::State& state) {
+  Held<C>::make(false);
+  check(*Held<C>::cache);
+  const auto order = shuffled(workload->plan().entries, 2);
+  std::size_t at = 0;
+  for ([[maybe_unused]] auto _ : state) {
+    const std::uint32_t number = order[at++];
+    Held<C>::cache->set(workload->keys()[number], workload->values[number]);
+  }
+}
+
 /// An iteration is one key, so that it compares with `overwrite`.
 template <Readable C>
 void set_many(benchmark::State& state, Stream stream) {
@@ -253,13 +275,13 @@ void set_many(benchmark::State& state, Stream stream) {
 }
 
 /// Registers `loop` for one thread and, if the cache may be shared, two.
-template <Readable C, bool tight, typename Loop>
+template <Readable C, Keys asked, typename Loop>
 void register_loop(const std::string& name, bool zipf, Loop loop, std::size_t threads) {
   for (std::size_t n = 1; n <= threads; ++n) {
-    const Stream stream{.zipf = zipf, .tight = tight};
+    const Stream stream{.zipf = zipf, .asked = asked};
     benchmark::RegisterBenchmark((name + (zipf ? "/zipf" : "/uniform")).c_str(),
                                  [=](benchmark::State& state) { loop(state, stream); })
-        ->Setup(Held<C>::template prepare<tight>)
+        ->Setup(Held<C>::template prepare<asked != Keys::fit>)
         ->Threads(static_cast<int>(n))
         ->MinTime(workload->plan().seconds)
         ->UseRealTime();
@@ -270,19 +292,27 @@ template <Readable C>
 void register_speed(const Plan& plan) {
   workload = std::make_unique<Workload>(plan);
   const std::size_t threads = C::shared ? threads_max : 1;
+  if constexpr (C::writes)
+    benchmark::RegisterBenchmark("fill/uniform", fill_empty<C>)
+        ->Iterations(static_cast<std::int64_t>(plan.entries))
+        ->Threads(1)
+        ->UseRealTime();
   for (const bool zipf : {true, false}) {
-    register_loop<C, false>("get", zipf, get_hit<C>, threads);
-    register_loop<C, false>("get_many", zipf, get_many<C>, 1);
-    if constexpr (C::writes) register_loop<C, false>("set", zipf, overwrite<C>, 1);
-    if constexpr (BatchWritten<C>) register_loop<C, false>("set_many", zipf, set_many<C>, 1);
+    register_loop<C, Keys::fit>("get", zipf, get_hit<C>, threads);
+    register_loop<C, Keys::fit>("get_many", zipf, get_many<C>, 1);
+    if constexpr (C::writes) register_loop<C, Keys::fit>("set", zipf, overwrite<C>, 1);
+    if constexpr (BatchWritten<C>) register_loop<C, Keys::fit>("set_many", zipf, set_many<C>, 1);
   }
   if constexpr (C::evicts) {
-    const auto one_in_20 = [](benchmark::State& state, Stream stream) { mix<C>(state, stream, 20); };
-    const auto one_in_2 = [](benchmark::State& state, Stream stream) { mix<C>(state, stream, 2); };
+    const auto one_in = [](std::size_t writes_every) {
+      return [=](benchmark::State& state, Stream stream) { mix<C>(state, stream, writes_every); };
+    };
     for (const bool zipf : {true, false}) {
-      register_loop<C, true>("mix_95_5", zipf, one_in_20, threads);
-      register_loop<C, true>("mix_50_50", zipf, one_in_2, threads);
+      register_loop<C, Keys::tight>("mix_100_0", zipf, one_in(0), 1);
+      register_loop<C, Keys::tight>("mix_95_5", zipf, one_in(20), threads);
+      register_loop<C, Keys::tight>("mix_50_50", zipf, one_in(2), threads);
     }
+    register_loop<C, Keys::twice>("pour_50_50", false, one_in(2), threads);
   }
 }
 
@@ -293,15 +323,15 @@ void memory(const Plan& plan) {
   const Values values{plan.value_bytes};
   const auto order = shuffled(plan.entries, 2);
   std::size_t content = 0;
-  const Footprint before = footprint();
+  const std::size_t before = resident_bytes();
   C cache{Room{.entries = plan.entries, .value_bytes = plan.value_bytes}};
   for (const std::uint32_t i : order) {
     cache.set(keys[i], values[i]);
     content += keys[i].size() + values[i].size();
   }
-  const Footprint after = footprint();
-  std::printf("{\"entries\": %zu, \"content\": %zu, \"resident\": %zu, \"allocated\": %zu}\n", plan.entries,
-              content, after.resident - before.resident, after.allocated - before.allocated);
+  const std::size_t after = resident_bytes();
+  std::printf("{\"entries\": %zu, \"content\": %zu, \"resident\": %zu}\n", plan.entries, content,
+              after - before);
 }
 
 /// Makes a subject known: `const bool known = add<SomeCache>("Some");`

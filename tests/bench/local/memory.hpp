@@ -1,4 +1,4 @@
-// tests/bench/local/memory.hpp – what this process takes up, as the kernel and as malloc see it. Thread-safe.
+// tests/bench/local/memory.hpp – what this process takes up. Thread-safe.
 #pragma once
 
 #include <malloc.h>
@@ -9,18 +9,13 @@
 
 namespace geolru::bench {
 
-struct Footprint {
-  std::size_t resident = 0;
-  std::size_t allocated = 0;  ///< By malloc, its own headers included.
-};
-
-[[nodiscard]] inline Footprint footprint() {
+/// With what malloc need not hold given back.
+[[nodiscard]] inline std::size_t resident_bytes() {
   malloc_trim(0);
   std::size_t total = 0;
   std::size_t resident = 0;
   std::ifstream{"/proc/self/statm"} >> total >> resident;
-  const struct mallinfo2 info = mallinfo2();
-  return {resident * static_cast<std::size_t>(sysconf(_SC_PAGESIZE)), info.uordblks + info.hblkhd};
+  return resident * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
 }
 
 }  // namespace geolru::bench

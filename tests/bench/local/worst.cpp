@@ -70,20 +70,17 @@ Stopwatch do_nothing(milliseconds time) {
 void measure_stubs(std::size_t entries, std::size_t seconds) {
   const Strings keys = make_keys(2 * entries, 1);
   const Values values{100};
-  const Footprint before = footprint();
+  const std::size_t before = resident_bytes();
   Cache cache{{.capacity_bytes = 2 * entries * 1024 + (std::size_t{64} << 20),
                .capacity_entries = 1,
                .listen = "127.0.0.1:0"}};
   for (std::size_t i = 0; i < entries; ++i) cache.set(keys[i], values[i]);
-  const Footprint young = footprint();
+  const std::size_t young = resident_bytes();
   std::this_thread::sleep_for(std::chrono::seconds{seconds});
   for (std::size_t i = entries; i < 2 * entries; ++i) cache.set(keys[i], values[i]);
-  const Footprint both = footprint();
+  const std::size_t both = resident_bytes();
   if (cache.stats().stubs < 2 * entries - 1) throw std::runtime_error{"stubs were dropped"};
-  std::printf("{\"entries\": %zu, \"young\": {\"resident\": %zu, \"allocated\": %zu}, ", entries,
-              young.resident - before.resident, young.allocated - before.allocated);
-  std::printf("\"old\": {\"resident\": %zu, \"allocated\": %zu}}\n", both.resident - young.resident,
-              both.allocated - young.allocated);
+  std::printf("{\"entries\": %zu, \"young\": %zu, \"old\": %zu}\n", entries, young - before, both - young);
 }
 
 void measure_expiry(std::size_t entries) {
