@@ -116,9 +116,10 @@ void Engine::State::leave_out_tails(const Link& link, Stamps& held_there) {
 void Engine::State::note_tails(Now now, Link& link) {
   link.tails_sent.clear();
   if (link.walk_goes_on) return;  // What has come since where it was before is not sent yet.
-  for (const auto& [origin, closed] : link.walk_closes) {
+  for (const Origin origin : store.origins_held()) {  // also one that never closed anything
     if (!is_silent(now, origin)) continue;
-    if (const auto tail = store.tail(origin, closed); !tail.empty()) link.tails_sent[origin] = tail;
+    const auto tail = store.tail(origin, crdt::find_stamp(link.walk_closes, origin));
+    if (!tail.empty()) link.tails_sent[origin] = tail;
   }
 }
 

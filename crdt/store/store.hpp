@@ -237,6 +237,8 @@ class Store {
   /// Reclaims expired values and slots past retention, looking at up to `slots` slots. Call it often.
   void sweep(std::size_t slots, WallMs wall);
 
+  /// The origins of all that is held, by number.
+  [[nodiscard]] std::vector<Origin> origins_held();
   /// Whether anything of an origin's may be held that is stamped above `above`, and so much as tells one such tail from
   /// another. Cheap.
   [[nodiscard]] Tail tail(Origin origin, Hlc above);

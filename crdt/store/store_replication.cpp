@@ -336,6 +336,21 @@ void Store::begin_from_nothing(Origin self, WallMs wall) {
   floors_revision_.fetch_add(1, std::memory_order_acq_rel);
 }
 
+std::vector<Origin> Store::origins_held() {
+  std::vector<Origin> held;
+  for (const auto& shard : shards_) {
+    const std::lock_guard lock{shard->mutex};
+    const Origins& origins = shard->origins();
+    for (std::size_t number = 0; number < origins.end(); ++number) {
+      const Origins::Row& row = origins[static_cast<std::uint16_t>(number)];
+      if (row.held != 0) held.push_back(row.origin);
+    }
+  }
+  std::ranges::sort(held);
+  held.erase(std::ranges::unique(held).begin(), held.end());
+  return held;
+}
+
 Tail Store::tail(Origin origin, Hlc above) {
   Tail tail;
   for (const auto& shard : shards_) {
