@@ -8,7 +8,7 @@
 
 namespace geolru::crdt::limits {
 
-// What users may store.
+// Bounds of keys and values.
 inline constexpr std::size_t key_bytes_max = 32 * 1024;
 inline constexpr std::size_t value_bytes_max = 8 * 1024 * 1024;
 /// A TTL travels as 32 bits of milliseconds: 49 days.

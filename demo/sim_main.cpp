@@ -170,7 +170,7 @@ int run_seeds(const Arguments& arguments) {
   std::cout << "\nexercised:\n";
   for (const auto& [name, count] : sum) std::cout << "  " << name << ": " << count << '\n';
   for (const auto& [name, count] : sum) {
-    // What only hostile bytes or another cluster could cause is not a rule that a seed can exercise.
+    // An event that only hostile bytes or another cluster could cause is not a rule that a seed can exercise.
     if (count == 0 && name != "rejected frames" && name != "refused handshakes") {
       std::cout << "NOT EXERCISED by any seed: " << name << '\n';
     }

@@ -20,7 +20,7 @@ constexpr std::size_t operations_max = 2'000;
 constexpr std::size_t slot_cost = 92;
 constexpr Origin self{9};
 
-/// What the newest write of a key was.
+/// The newest write of a key.
 struct Newest {
   Version version;
   WallMs expires{};

@@ -106,7 +106,7 @@ void Engine::State::ask(Now now, Link& link, Ask what) {
 /// The digest that asks, from the mark of what was taken before, if it may go on from there.
 void Engine::State::send_ask(Now now, Link& link, Ask what) {
   if (!has_room(link, Say::control)) return owe(link, what);
-  // What is to be relayed has to come again, if it was not relayed when it came.
+  // Writes that are to be relayed have to come again, if they were not relayed when they came.
   const bool goes_on = link.promised && link.promised->resync == (what == Ask::resync) &&
                        (link.promised->relayed || !link.asked_to_relay);
   if (!goes_on) link.promised.reset();

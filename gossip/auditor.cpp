@@ -98,7 +98,7 @@ void Engine::State::go_on_with_scans(Now now) {
 
 void Engine::State::finish(Now now, Link& link, Summing& summing) {
   Audit& audit = summing.audit;
-  // What was forgotten meanwhile may be missing from the sums.
+  // Slots that were forgotten meanwhile may be missing from the sums.
   if (!may_compare(now, audit.range)) return;
   const std::vector<crdt::Fingerprint>& sums = summing.scan.of_parts;
   if (!summing.is_peers) {
@@ -200,7 +200,7 @@ bool Engine::State::lacks(Now now, const crdt::Meta& meta) {
   return std::ranges::none_of(floors(), [&](const auto& row) { return meta.as_of <= row.second; });
 }
 
-/// What this node had no reason to lack.
+/// Takes in what this node had no reason to lack.
 void Engine::State::mend(Now now, Link& link, const std::vector<crdt::Incoming>& records) {
   link.mends_until = {};
   crdt::ApplyRules rules = rules_for(link);

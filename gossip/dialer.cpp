@@ -173,7 +173,7 @@ std::vector<Dialer::Due> Dialer::due(SteadyMs now) const {
     if (!target.link && target.next <= now)
       due.push_back({address, target.origin, !target.seed.empty(), target.long_rested});
   }
-  // What was expected too early is worked out anew, as is what follows those that are dialled or put off.
+  // A time that was expected too early is worked out anew, as is what follows those that are dialled or put off.
   deadline_.reset();
   // In an order of its own: nodes that share their seeds begin with different ones.
   Random order = random_;

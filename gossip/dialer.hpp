@@ -19,7 +19,7 @@ class Dialer {
  public:
   Dialer(const std::vector<std::string>& seeds, std::uint64_t random_seed);
 
-  // What it learns.
+  // -- News for it
   /// The addresses of a name, a seed's or a member's; none: it did not resolve.
   void resolved(SteadyMs now, const std::string& name, const std::vector<Address>& addresses);
   [[nodiscard]] bool is_seed(const std::string& name) const { return names_.is_seed(name); }

@@ -35,7 +35,7 @@ struct EngineOptions {
   std::string cluster = "default";
   std::string region = "default";
   std::string name;
-  /// What others are told to dial: "host:port", ":port" (at the host they see), or empty: nowhere.
+  /// The address that others are told to dial: "host:port", ":port" (at the host they see), or empty: nowhere.
   std::string advertise;
   std::vector<std::string> seeds;  ///< "host:port"; hosts may be names.
   Ms connect_timeout{5'000};

@@ -441,7 +441,7 @@ struct Engine::State {
   Stamps floors_cache;
   std::uint64_t floors_cache_revision = ~std::uint64_t{0};
 
-  /// What was drained of the change rings from one place on, for all links that are there.
+  /// Changes drained from the rings from one place on, for all links that are there.
   struct Step {
     crdt::Changes which{};
     crdt::RingCursor from, to;

@@ -127,7 +127,7 @@ void Engine::State::on_fetch(Now now, Link& link, const Fetch& fetch) {
     bytes = 0;
   };
   for (const Wanted& wanted : fetch.wanted) {
-    // What a wrong clock wrote goes to nobody; and nobody gets more than a window at once.
+    // Writes of a wrong clock go to nobody; and nobody gets more than a window at once.
     std::optional<crdt::Outgoing> held;
     if (!silent && bytes < limits::link_window_bytes && has_room(link, Say::data))
       held = store.peek(wanted.hash);
@@ -147,7 +147,7 @@ void Engine::State::on_fetch(Now now, Link& link, const Fetch& fetch) {
 
 void Engine::State::on_fetched(Now now, Link& link, const ReceivedFetched& fetched) {
   if (fetched.whole) return mend(now, link, fetched.records);
-  // What nobody asked this peer for is ignored: it may answer after the fetch was given up.
+  // A value that nobody asked this peer for is ignored: it may answer after the fetch was given up.
   const auto answered = [&](crdt::KeyHash hash) -> Fetching* {
     const auto it = fetching.find(hash);
     if (it == fetching.end()) return nullptr;

@@ -133,7 +133,7 @@ void Engine::State::on_established(Now now, Link& link) {
   topology_due = true;
 }
 
-/// What a greeting says beside itself: the peer's own register, and whether it knows of the same origins.
+/// News that a greeting brings along: the peer's own register, and whether it knows of the same origins.
 void Engine::State::learn_greeted(Now now, Link& link) {
   const Hello& hello = link.peer;
   if (hello.origins_hash != link.greeted->hash) link.greeted.reset();
@@ -314,7 +314,7 @@ void Engine::State::learn_own_host(Now now) {
   write_self(now, false);
 }
 
-/// What others are told to dial; empty: nothing, or it is not known as yet.
+/// The address that others are told to dial; empty: none, or it is not known as yet.
 std::string Engine::State::own_address() const {
   std::string address = options.advertise;
   if (address.starts_with(':')) {

@@ -37,7 +37,7 @@ struct Owed {
 struct CatchUp {
   std::uint32_t stream = 0;
   bool resync = false;
-  bool relayed = false;  // What came of it was passed on.
+  bool relayed = false;  // Its records were passed on.
   Stamps closes;         // promised when it first began: its end closes them
   Stamps first_floors;   // the sender's then: the end of a resync closes them, too,
   Stamps floors;         // and takes over those of each time that it went on
@@ -54,7 +54,7 @@ struct Link {
     value_asked_at.reset();
   }
 
-  // What is looked at whenever all links are.
+  // Members that are looked at whenever all links are.
   LinkId id;
   enum class Phase : std::uint8_t { connecting, greeting, established } phase = Phase::connecting;
   bool dialled = false;
@@ -64,7 +64,7 @@ struct Link {
   Role peer_role = Role::none;  // and this node to the peer
   bool near = false;            // in the same region
   bool peer_silent = false;     // it streams nothing to anybody
-  bool asked_to_relay = false;  // What it was asked for is passed on inside this region.
+  bool asked_to_relay = false;  // The catch-up that it was asked for is passed on inside this region.
   bool round_due = false;       // A close round waits for the next pass.
   bool answer_due = false;      // The next close asks for acknowledgements at once.
   SteadyMs heard_at{};          // when its last bytes arrived
@@ -89,7 +89,7 @@ struct Link {
   PeerClock clock;
   std::optional<SteadyMs> apart_told_at;  // The log was told how far the two clocks are apart.
 
-  // What the peer told by digests, closes and acknowledgements; and what it was told in digests, so that the next
+  // Told by the peer's digests, closes and acknowledgements; and what it was told in digests, so that the next
   // holds only changes.
   StampColumn peer_closed;
   std::uint64_t told_revision = 0;  // of what is known here
@@ -134,7 +134,7 @@ struct Link {
   std::uint32_t asks = 0;             // how often the peer was asked to catch this node up
   std::optional<CatchUp> asked_from;  // The last was to go on with this one.
   std::optional<CatchUp> promised;    // The catch-up under way.
-  Stamps last_closes;                 // What it closed last: acknowledged with the next close.
+  Stamps last_closes;                 // Its last closes: acknowledged with the next close.
   std::uint64_t peer_ping = 0;
   SteadyMs pinged_at{};
   Ms round_trip{};

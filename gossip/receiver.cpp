@@ -299,7 +299,7 @@ void Engine::State::take_closes(Now now, Link& link, const Close& close) {
     return begin_ending(now, std::move(*promised), close.stream);
   }
   if (ends_resync_with(link)) return learn_stamps(resync->ending->closes, closes);  // once the rest is done
-  // What this node relays, it relays from here on; noted before it knows what the catch-up closes.
+  // This node relays from here on what it relays; noted before it knows what the catch-up closes.
   if (close.complete && relays(link)) begin_relaying(link);
   close_known(now, closes);
   if (close.complete) complete_catch_up(now, link, promised && promised->relayed);

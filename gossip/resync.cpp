@@ -40,7 +40,7 @@ bool Engine::State::awaits_resync_with(const Link& link) const {
 
 void Engine::State::go_on_with_resync(Now now, Link& link) {
   resync->with = link.id;
-  // What was confirmed since the mark comes again, unless it was overwritten and forgotten meanwhile.
+  // Slots that were confirmed since the mark come again, unless it was overwritten and forgotten meanwhile.
   resync->confirming = store.begin_confirming();
   for (const auto& [origin, floor] : link.peer_floors) learn_stamp(resync->pending, origin, floor);
   log(now, Severity::info, Topic::resync, link, "go on with the resync with ", who(link));

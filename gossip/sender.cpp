@@ -80,7 +80,7 @@ void Engine::State::complete_digest(Now now, Link& link, Digest& digest) {
 
 /// Those that have risen since the last digest on this link.
 void Engine::State::tell_rows(Link& link, Digest& digest) {
-  // What both greetings name needs no names the first time.
+  // Origins that both greetings name need no names the first time.
   std::span<const Origin> unnamed;
   if (link.greeted && !link.told_digest) {
     unnamed = link.greeted->origins;
@@ -344,7 +344,7 @@ Hlc Engine::State::danger_beyond(const Link& link, Hlc own) {
 }
 
 void Engine::State::ask_for_report(Now now, Link& link) {
-  // What is known of the peer may just be old: it reports, and if it really is behind, it is caught up.
+  // News of the peer may just be old: it reports, and if it really is behind, it is caught up.
   if (link.report_asked_at) return;
   link.report_asked_at = now.steady;
   send_note(link, Ask::report);

@@ -99,7 +99,7 @@ void Engine::State::take_role(Now now, Link& link, Role role) {
   if (role == Role::none) {
     link.in = Link::In::unasked;
   } else if (link.in != Link::In::unasked) {
-    // What is to be relayed is streamed anew: some of it has come already and was kept.
+    // All that is to be relayed is streamed anew: some of it has come already and was kept.
     ask(now, link, Ask::catch_up);
   }
 }
@@ -110,7 +110,7 @@ bool Engine::State::relays(const Link& from) const {
 }
 
 void Engine::State::begin_relaying(const Link& from) {
-  // What this node has closed, it may have had from others than this stream, and not passed on.
+  // Writes that this node has closed it may have had from others than this stream, and not passed on.
   const Origin origin = from.peer.origin;
   const Hlc start = knowledge.closed(origin);
   for (auto& [id, link] : links) {

@@ -105,7 +105,7 @@ void Engine::State::finish_walk(Now now, Link& link) {
   close_in_turn(now, link, std::move(end));
 }
 
-/// What silent origins wrote beyond their last close was sent on this link, and nobody can close it.
+/// Writes of silent origins beyond their last close were sent on this link, and nobody can close them.
 void Engine::State::leave_out_tails(const Link& link, Stamps& held_there) {
   for (const auto& [origin, sent] : link.tails_sent) {
     if (store.tail(origin, knowledge.closed(origin)) == sent)
@@ -115,7 +115,7 @@ void Engine::State::leave_out_tails(const Link& link, Stamps& held_there) {
 
 void Engine::State::note_tails(Now now, Link& link) {
   link.tails_sent.clear();
-  if (link.walk_goes_on) return;  // What has come since where it was before is not sent yet.
+  if (link.walk_goes_on) return;  // Records that have come since where it was before are not sent yet.
   for (const Origin origin : store.origins_held()) {  // also one that never closed anything
     if (!is_silent(now, origin)) continue;
     const auto tail = store.tail(origin, crdt::find_stamp(link.walk_closes, origin));
@@ -165,7 +165,7 @@ void Engine::State::consider_offer(Now now, Link& link) {
     if (origin == link.peer.origin || is_streamed) continue;
     const bool is_quiet = is_silent(now, origin);
     const bool lags = closed > theirs && (is_quiet || closed.ms() - theirs.ms() > timing::lag_worth_offering);
-    // What a silent origin wrote beyond its last close nobody can close: it is passed on once per link.
+    // Writes of a silent origin beyond its last close nobody can close: they are passed on once per link.
     bool has_tail = false;
     if (is_quiet && !lags) {
       const auto tail = store.tail(origin, closed);

@@ -121,7 +121,7 @@ std::optional<Value> Cache::Impl::run(std::string_view key, LoaderRef from, crdt
   }
   if (const auto written = store.finish_load(std::move(load), key, *loaded, ttl, clock.now())) {
     wrote(*written);
-    // What was stored can be shared, unless a later write has already replaced it.
+    // The stored value can be shared, unless a later write has already replaced it.
     const std::optional<crdt::Outgoing> held = store.peek(store.hash(key));
     if (held && held->meta.stamp == written->stamp && held->block)
       return Value{*held->block, held->block->value()};

@@ -49,7 +49,7 @@ struct Cache::Impl {
   [[nodiscard]] std::optional<Value> find(std::string_view key, const Value* rejected);
   /// Appends the values of up to `batch_keys_max` keys. Notes which of them others may have.
   void find_batch(std::span<const std::string_view> keys, std::vector<std::optional<Value>>& values);
-  /// What a look-up returns that found nothing, and whether others may have it.
+  /// The result of a look-up that found nothing here: loaded, or asked of others for the next time.
   [[nodiscard]] std::optional<Value> miss(std::string_view key);
   /// Waits for another caller's loader no longer than `wait_at_most` if given. Throws std::length_error as well.
   [[nodiscard]] std::optional<Value> load(std::string_view key, LoaderRef loader, crdt::Ms ttl,
@@ -63,13 +63,13 @@ struct Cache::Impl {
 
   /// The TTL a write gets. Throws std::invalid_argument.
   [[nodiscard]] crdt::Ms ttl_of(const SetOptions& options) const;
-  /// What follows every write: the loop is woken, or what the loop would do is done here.
+  /// Follows every write: the loop is woken, or what the loop would do is done here.
   WriteToken wrote(const crdt::Written& written);
   /// `write(i, wall)`, which writes `key_of(i)`, for each i below `count`. The token is that of the last.
   template <typename KeyOf, typename Write>
   WriteToken write_many(std::size_t count, KeyOf key_of, Write write) {
     WriteToken token;
-    // What is written meanwhile by others relies on the wake-up that these may have taken upon them: not too late, then.
+    // Writes of others meanwhile rely on the wake-up that these may have taken upon them: not too late, then.
     for (std::size_t i = 0; i < count;) {
       crdt::Written last;
       bool wake = false;

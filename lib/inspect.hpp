@@ -8,7 +8,7 @@
 
 namespace geolru {
 
-/// What it returns lives as long as the cache.
+/// Its result lives as long as the cache.
 struct Inspector {
   [[nodiscard]] static crdt::Store& store(Cache& cache);
   [[nodiscard]] static gossip::Loop& loop(Cache& cache);

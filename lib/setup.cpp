@@ -128,7 +128,7 @@ void check_seeds(const Options& options) {
 
 bool is_any_address(std::string_view host) { return host.empty() || host == "0.0.0.0" || host == "::"; }
 
-/// What others are told to dial.
+/// The address that others are told to dial.
 std::string advertised(const Options& options) {
   if (options.listen.empty()) {
     if (options.advertise.empty()) return {};
@@ -190,7 +190,7 @@ gossip::LoopOptions loop_options(const Options& options) {
   return loop;
 }
 
-/// What lets every thread of this process run a memory fence, if the kernel can (4.14 and later).
+/// The call that lets every thread of this process run a memory fence, if the kernel can (4.14 and later).
 crdt::Readers::FenceAll find_fence_all() {
   if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0)
     return [] { syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0); };

@@ -48,7 +48,7 @@ class Arena {
   }
   /// Footprints of all blocks.
   [[nodiscard]] std::size_t allocated_bytes() const;
-  /// What is held from the system for blocks.
+  /// Bytes held from the system for blocks.
   [[nodiscard]] std::size_t held_bytes() const { return held_.load(std::memory_order_relaxed); }
   /// Bytes of areas that could not be emptied because somebody still refers to blocks in them.
   [[nodiscard]] std::size_t pinned_bytes() const { return pinned_.load(std::memory_order_relaxed); }

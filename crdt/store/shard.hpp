@@ -185,7 +185,7 @@ class Shard {
   Hlc trim_stubs(WallMs now, std::size_t buckets = buckets_per_call);
   /// Whether `trim_stubs` would find something to do.
   [[nodiscard]] bool may_trim_stubs(WallMs now) const;
-  /// What would be in use at `now` beyond what an empty shard takes if all values but that of `spare` went, at most: young
+  /// Bytes in use at `now` beyond those of an empty shard if all values but that of `spare` went, at most: young
   /// stubs stay, the others stay within their budget.
   [[nodiscard]] std::size_t bytes_without_values(const Block* spare, WallMs now) const;
   /// More than their budget.
@@ -236,7 +236,7 @@ class Shard {
   /// from; Place{}: that was all.
   template <typename Visit>
   Place scan(Place from, std::size_t count, Visit visit) const;
-  /// What is wrong with it; empty: nothing. Looks at everything.
+  /// Says what is wrong with it; empty: nothing. Looks at everything.
   [[nodiscard]] std::string_view check() const;
 
   std::uint64_t evictions = 0, expirations = 0, stubs_dropped = 0, turned_away = 0, walked = 0;
@@ -316,7 +316,7 @@ class Shard {
   [[nodiscard]] bool is_last_before(const Known& known, std::uint64_t event, std::uint64_t end,
                                     Wanted wanted) const;
 
-  // What readers look at, apart from what who has the lock changes all the time.
+  // Members that readers look at, apart from those that the holder of the lock changes all the time.
   alignas(64) std::atomic<std::uint64_t> cleared_at_{0};  // `cleared_` for readers, without its origin.
   std::atomic<bool> has_stubs_{false};
   Readers& readers_;
@@ -324,7 +324,7 @@ class Shard {
   const ShardOptions options_;
   Index index_;
 
-  // What each write looks at, in `write_lines` cache lines.
+  // Members that each write looks at, in `write_lines` cache lines.
   alignas(64) std::atomic<std::uint32_t> ticks_{1};
   std::size_t block_bytes_ = 0;
   std::size_t until_review_ = 0;  // bytes

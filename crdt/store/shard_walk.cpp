@@ -8,7 +8,7 @@
 namespace geolru::crdt {
 namespace {
 
-/// What a register costs on the wire besides its key and value, roughly; keeps frames near their target.
+/// Bytes of a register on the wire besides its key and value, roughly; keeps frames near their target.
 constexpr std::size_t record_overhead_bytes = 32;
 
 void append(Outgoing&& record, std::size_t& bytes, std::vector<Outgoing>& out) {

@@ -98,7 +98,7 @@ struct StoreStats {
   WallMs horizon{};  ///< Stamp time of the oldest stub; the epoch when there is none.
 };
 
-/// What is held of one origin above some stamp. Equal ones: nothing of that origin came in between.
+/// A measure of all that is held of one origin above some stamp. Equal ones: nothing of that origin came in between.
 struct Tail {
   Hlc newest;              ///< Zero: there is none.
   std::uint64_t puts = 0;  ///< Of its registers, ever.
@@ -128,7 +128,7 @@ class Store {
                                   WallMs wall);
   /// The same, to keep.
   [[nodiscard]] BlockRef get(std::string_view key, WallMs wall);
-  /// What remains of the life of `key`, or nullopt. Does not touch the LRU order.
+  /// The time that `key` has left, or nullopt. Does not touch the LRU order.
   [[nodiscard]] std::optional<Ms> ttl(std::string_view key, WallMs wall);
 
   /// Whether a value of such a key can be held at all, if nothing else is.
@@ -228,7 +228,7 @@ class Store {
   /// Gives this node a new life: later writes carry `self`.
   void begin_life(Origin self);
   /// The same with nothing kept, and the hybrid clock set to `wall`: like a new process. No walk is under way.
-  /// What is written at the same time may be forgotten, too.
+  /// Writes made at the same time may be forgotten, too.
   void begin_from_nothing(Origin self, WallMs wall);
   [[nodiscard]] Origin self() const { return Origin{self_.load(std::memory_order_acquire)}; }
 
@@ -248,7 +248,7 @@ class Store {
   /// twice.
   [[nodiscard]] bool go_on(AuditSums& sums, std::size_t slots);
   [[nodiscard]] bool go_on(AuditList& list, std::size_t slots);
-  /// What is wrong with the store; empty: nothing. Looks at everything, each shard under its lock.
+  /// Says what is wrong with the store; empty: nothing. Looks at everything, each shard under its lock.
   [[nodiscard]] std::string_view check();
   /// Forgets a slot without a trace, as only a bug would: what audits are tried with. False if there is none.
   bool lose(KeyHash hash);
@@ -290,7 +290,7 @@ class Store {
   }
   void review_memory();
   void help_moving(std::size_t bytes);
-  /// What an eviction may leave free.
+  /// The room that an eviction may leave free.
   struct Slack {
     std::size_t bytes;
     std::size_t entries;

@@ -12,7 +12,7 @@ namespace geolru::crdt {
 /// So many go on the same occasion: what they need is waited for once.
 inline constexpr std::size_t evictions_at_once = 32;
 
-/// What one call has to free while there is too much of all: more than it added, so that all calls together keep the
+/// The bytes that one call has to free while there are too many: more than it added, so that all calls together keep the
 /// bounds, and not what others have added meanwhile, who free that themselves.
 struct Store::Debt {
   std::size_t bytes = 0;

@@ -32,7 +32,7 @@ struct PassPlace {
 
 enum class WalkId : std::uint32_t {};
 
-/// What one link reads of the change rings: where it is and how far its current pass goes, per shard.
+/// Where one link is in the change rings, and how far its current pass goes, per shard.
 /// Empty until a walk ends in it.
 struct RingCursor {
   std::vector<std::uint64_t> next;

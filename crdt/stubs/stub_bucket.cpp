@@ -49,7 +49,7 @@ void put_bits(Words& words, unsigned at, unsigned bits, std::uint64_t value) {
   if (shift + bits > 64) words[at / 64 + 1] |= value >> (64 - shift);
 }
 
-/// What glibc takes for an allocation, its header and rounding included.
+/// Bytes that glibc takes for an allocation, its header and rounding included.
 constexpr std::size_t heap_bytes(std::size_t bytes) {
   return bytes == 0 ? 0 : std::max<std::size_t>((bytes + 8 + 15) & ~std::size_t{15}, 32);
 }

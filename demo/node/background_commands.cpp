@@ -31,7 +31,7 @@ double parse_factor(const std::string& text) {
   return factor;
 }
 
-/// What a trace is made of, and how many hits one cache would have that sees all of it.
+/// The make-up of a trace, and how many hits one cache would have that sees all of it.
 Json describe_trace(Node&, const Arguments& arguments) {
   const auto trace = sim::Trace::read(arguments[0]);
   LoneCache one{trace};

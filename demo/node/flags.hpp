@@ -13,7 +13,7 @@ struct Flags {
   bool json = false;
 };
 
-/// What the command line says. Otherwise the status to exit with, after help or what is wrong was printed.
+/// The flags of the command line. Otherwise the status to exit with, after help or an error was printed.
 struct Parsed {
   std::optional<Flags> flags;
   int exit_status = 0;

@@ -40,7 +40,7 @@ struct ReplayOptions {
 
 class Replay {
  public:
-  /// What has happened so far. Only ever rises.
+  /// Counts of all that has happened so far. They only ever rise.
   struct Counts {
     std::atomic<std::uint64_t> operations{0}, hits{0}, writes{0}, errors{0};
     std::atomic<std::uint64_t> hits_alone{0};  ///< Those of a LoneCache.

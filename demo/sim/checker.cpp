@@ -210,7 +210,7 @@ void Checker::check_life(NodeId node, NodeView& view) {
   write_off(std::nullopt);
 }
 
-/// What audits find missing was closed over and not held.
+/// Writes that audits find missing were closed over and not held.
 void Checker::check_audits(NodeId node, const NodeView& view) const {
   const std::uint64_t repairs = world_.engine(node).stats().audit_repairs;
   if (repairs > view.repairs_expected)

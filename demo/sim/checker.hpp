@@ -64,7 +64,7 @@ class Checker final : public Watcher {
   [[nodiscard]] std::string describe(NodeId node, KeyId key) const;
 
  private:
-  /// What the checker remembers of one life of one node.
+  /// The checker's memory of one life of one node.
   struct NodeView {
     std::uint64_t revision = 0;                         // of `closed`, as the engine counts
     std::unordered_map<std::uint64_t, Version> newest;  // by key hash, ever held; never iterated

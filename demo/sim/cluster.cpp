@@ -109,8 +109,8 @@ Hlc Cluster::latest_floor() {
   return latest;
 }
 
-/// What audits look at, and will for as long as that, and somebody else holds as well. A node that is outvoted neither audits
-/// nor is audited.
+/// Slots that audits look at, and will for as long as that, and that somebody else holds as well. A node that is outvoted
+/// neither audits nor is audited.
 std::vector<Cluster::Loss> Cluster::slots_to_lose(Us time) {
   const Hlc floor = latest_floor();
   const WallMs until = world_->true_wall() + std::chrono::ceil<Ms>(time);

@@ -33,7 +33,7 @@ struct Faults {
   Ms max_drift{500};
   Ms gossip_interval{1'000};
 
-  // What its users do.
+  // Operations of its users.
   unsigned keys = 20;
   unsigned operations_per_s = 20;                                     ///< Of each node.
   unsigned sets = 40, erases = 5, gets = 40, loads = 10, clears = 0;  ///< Weights.
@@ -54,7 +54,7 @@ struct Faults {
   unsigned resolve_fails = 0;  ///< Per mille.
   Us wake_lateness{0};
 
-  // What goes wrong: events per minute of virtual time in the whole cluster.
+  // Faults: events per minute of virtual time in the whole cluster.
   unsigned link_cuts = 0, one_way_cuts = 0, region_cuts = 0, resets = 0;
   unsigned crashes = 0, leaves = 0, pauses = 0, slow_readers = 0, clock_changes = 0;
   unsigned blips =

@@ -17,14 +17,14 @@ class Meter final : public Watcher {
 
   void delivering(NodeId to, NodeId from, const gossip::Received* received, const Frame& frame) override;
 
-  /// What is written or arrives in bad times counts apart.
+  /// Writes made or arriving in bad times count apart.
   void bad_times(bool begin);
   /// Samples staleness on nodes that are up: all of a small cluster, some of a large one, in turn.
   void sample();
   /// All faults are over: measures how long it takes until everything written so far is everywhere.
   void healed();
 
-  /// What it measured; of the regions all but their names and what was asked of them.
+  /// The measurements; of the regions all but their names and what was asked of them.
   void fill(Report& report) const;
 
  private:

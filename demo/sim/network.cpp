@@ -100,7 +100,7 @@ void Network::welcome(ConnectionId id, NodeId at) {
   const LinkId link = hosts_.accept(at, connection->ends[0].node);
   connection->ends[1] = {at, hosts_.life(at).value(), link, true};
   place(at, link) = {id, 1, true};
-  // What the accepting side says must not overtake the news that the connection stands.
+  // The accepting side's words must not overtake the news that the connection stands.
   const Us stands = events_.now() + delay(at, connection->ends[0].node);
   connection->pipes[1].last_due = stands;
   events_.at(stands, [this, id] {
@@ -206,7 +206,7 @@ void Network::schedule_arrival(ConnectionId id, unsigned side, Us when) {
   when = std::max(when, events_.now());
   pipe.arrival = when;
   events_.at(when, [this, id, side] { arrive(id, side); });
-  // What takes long is heard of meanwhile, as bytes of a TCP connection are.
+  // A frame that takes long is heard of meanwhile, as bytes of a TCP connection are.
   const Us first = std::max(events_.now(), pipe.items.front().begins) + hear_every;
   if (first < when) events_.at(first, [this, id, side] { hear(id, side); });
 }
@@ -312,7 +312,7 @@ void Network::heal(NodeId from, NodeId to) {
 
 void Network::set_read_rate(NodeId node, std::size_t bytes_per_s) {
   read_rate_[node] = bytes_per_s;
-  // What waits for its reader goes by the new rate from here on.
+  // Frames that wait for their reader go by the new rate from here on.
   for (ConnectionId id = 0; id < connections_.size(); ++id) {
     for (unsigned side : {0u, 1u}) {
       const Connection* connection = connections_[id].get();

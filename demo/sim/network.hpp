@@ -23,7 +23,7 @@ using gossip::Frame;
 using gossip::LinkId;
 using NodeId = std::size_t;
 
-/// What the network delivers to. Every call but `accept` drains the engine's outputs before it returns.
+/// The side that the network delivers to. Every call but `accept` drains the engine's outputs before it returns.
 class Hosts {
  public:
   virtual ~Hosts() = default;

@@ -181,7 +181,7 @@ class Run {
     world_.happened(what);
     if (--faults_ > 0) return;
     meter_.healed();
-    // What the catch-up brings was delayed by the fault too.
+    // Writes that the catch-up brings were delayed by the fault too.
     world_.events().after(5s, [this] {
       if (faults_ == 0) meter_.bad_times(false);
     });

@@ -37,7 +37,7 @@ struct LinkReport {
   std::uint64_t frames = 0, bytes = 0;
 };
 
-/// What was sent from one region into another in good times.
+/// Traffic from one region into another in good times.
 struct CrossingReport {
   std::uint64_t records = 0;  ///< Registers, whether or not they were news there.
   std::uint64_t writes = 0;   ///< Of these, the first of its write into that region.

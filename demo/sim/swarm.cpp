@@ -78,7 +78,7 @@ Us patience(const Faults& f) {
   const Us delay = (f.regions > 1 ? f.delay_far : f.delay_near) * (1'000 + f.jitter_per_mille) / 1'000;
   std::size_t bytes_per_s = f.buffer_bytes * 1'000'000 / static_cast<std::size_t>(delay.count());
   if (f.bytes_per_s != 0) bytes_per_s = std::min(bytes_per_s, f.bytes_per_s);
-  // What the windows still hold goes first, and may end in catching up from the start.
+  // Frames that the windows still hold go first, and may end in catching up from the start.
   const std::size_t value = f.large_values != 0 ? Faults::large_value_bytes : f.value_bytes_max;
   const std::size_t everything = std::size_t{f.keys} * (value + 100) * f.nodes;
   const std::size_t bytes = 2 * crdt::limits::link_window_bytes + everything;
@@ -148,7 +148,7 @@ Child spawn(const Faults& faults, const SeedOptions& options, pid_t& pid) {
   return {faults.seed, ends[0], {}};
 }
 
-/// What kind of failure it is: the invariant that does not hold, or how the process ended.
+/// The kind of a failure: the invariant that does not hold, or how the process ended.
 std::string kind_of(const Outcome& outcome) {
   const std::string line = outcome.problem.substr(0, outcome.problem.find('\n'));
   return line.substr(0, line.find(':'));

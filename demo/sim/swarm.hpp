@@ -13,7 +13,7 @@
 
 namespace geolru::sim {
 
-/// What happened how often: every rule of the protocol that a run can exercise, in a fixed order.
+/// How often each thing happened: every rule of the protocol that a run can exercise, in a fixed order.
 using Tally = std::vector<std::pair<std::string, std::uint64_t>>;
 
 struct Outcome {

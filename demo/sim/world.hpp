@@ -28,7 +28,7 @@ using crdt::WallMs;
 /// An address that leads to any node that can be dialled and is up, at random.
 inline constexpr const char* balancer_address = "10.255.0.1:7400";
 
-/// What each simulated process is started with.
+/// Options that each simulated process is started with.
 struct NodeSpec {
   std::string name, region, address;
   std::string advertise = {};  ///< A name of `address`, told to peers in its place; empty: none.

@@ -236,7 +236,7 @@ bool Driver::is_done(SteadyMs now) {
   return connections_.empty();
 }
 
-/// What a connection knows of its way when it is new may be nothing: its first packets may have been lost.
+/// A new connection may know nothing of its way: its first packets may have been lost.
 void Driver::suit_distances(SteadyMs now) {
   if (now < next_suiting_) return;
   next_suiting_ = now + distance_check;

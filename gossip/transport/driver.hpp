@@ -49,7 +49,7 @@ class Driver final : private ConnectionOwner {
   [[nodiscard]] std::uint16_t port() const { return port_; }
 
  private:
-  // What happened while outputs were carried out, told to the engine afterwards.
+  // Events while outputs were carried out, told to the engine afterwards.
   struct Taken {
     LinkId link;
     std::size_t bytes;

@@ -12,7 +12,7 @@
 
 namespace geolru::gossip::transport {
 
-/// What became of a seed: addresses, or the problem.
+/// The answer for a seed: addresses, or the problem.
 struct Answer {
   std::string seed;
   std::vector<Address> addresses;

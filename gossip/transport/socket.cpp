@@ -48,7 +48,7 @@ std::vector<SocketAddress> any_address(std::uint16_t port) {
   return any;
 }
 
-/// What `open` returns, noted as open.
+/// The descriptor that `open` returns, noted as open.
 template <typename Open>
 FileDescriptor open_noted(Open open) {
   const OpenFiles::Change change;

@@ -15,7 +15,7 @@ static_assert(reason_bytes_max * 2 < crdt::limits::hello_frame_bytes_max);
 /// Wall times fit the 48 bits of milliseconds in a hybrid one, so that sums of them cannot overflow.
 inline constexpr std::uint64_t wall_ms_max = (std::uint64_t{1} << 48) - 1;
 
-/// What a packed payload of so many bytes may unfold to, so that few bytes cannot ask for much memory.
+/// The bytes that a packed payload of so many may unfold to, so that few bytes cannot ask for much memory.
 constexpr std::size_t unfolds_to_at_most(std::size_t packed_bytes) { return packed_bytes * 8 + 512; }
 
 /// Bits of a record's flags.

@@ -20,7 +20,7 @@ using Frame = std::shared_ptr<const std::vector<std::byte>>;
 
 [[nodiscard]] Frame encode(const Message& message);
 
-/// What a payload said, or why it is rejected. Views into `payload` live as long as it does; it must be
+/// The message of a payload, or why it is rejected. Views into `payload` live as long as it does; it must be
 /// aligned to 8 bytes. Never throws on hostile bytes; every bound of limits.hpp and every rule of
 /// message.hpp (as_of <= stamp, TTL <= max_ttl, sizes) is checked, so the caller need not.
 struct Rejected {

@@ -67,7 +67,7 @@ class Constant {
   bool constant_ = true;
 };
 
-/// What has to be known of registers before they are written.
+/// Measures of registers that are needed before they are written.
 struct Shape {
   explicit Shape(const std::vector<crdt::Outgoing>& records);
   [[nodiscard]] std::size_t message_words() const;

@@ -96,7 +96,7 @@ Frame build_packed(std::size_t struct_words, Fill fill) {
   capnp::writePackedMessage(static_cast<kj::BufferedOutputStream&>(stream), segments);
   const std::size_t packed_bytes = stream.getArray().size();
   const std::size_t segment_bytes = segments[0].size() * word;
-  // What unfolds to more than it may is sent as it is.
+  // A payload that unfolds to more than it may is sent as it is.
   const bool is_packed = unfolds_to_at_most(packed_bytes) >= segment_bytes;
   const std::size_t payload_bytes = is_packed ? words(packed_bytes) * word : word + segment_bytes;
   insist(payload_bytes <= limits::frame_bytes_max, "a frame too long");

@@ -13,7 +13,7 @@ namespace limits = crdt::limits;
 
 namespace {
 
-/// What a reader keeps between frames; a larger buffer goes back once it is empty, for there are many links.
+/// The bytes that a reader keeps between frames; a larger buffer goes back once it is empty, for there are many links.
 constexpr std::size_t idle_buffer_bytes_max = 4 * limits::records_frame_bytes_target;
 
 std::uint32_t load(const std::byte* from) {

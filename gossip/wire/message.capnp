@@ -74,7 +74,7 @@ struct OriginStamp {
 }
 
 enum Ask {
-  # What a digest asks of its receiver.
+  # The request that a digest makes of its receiver.
 
   nothing @0;
   offer @1;
@@ -85,7 +85,7 @@ enum Ask {
 }
 
 enum Role {
-  # What the receiver of a digest is to its sender.
+  # The role of a digest's receiver for its sender.
 
   none @0;              # Not streamed to.
   member @1;            # Streamed to, for itself.
@@ -93,7 +93,7 @@ enum Role {
 }
 
 struct Digest {
-  # What changed since the last digest on this link; the first one has all. rows.hpp says how stamps become Data.
+  # Rows that changed since the last digest on this link; the first one has all. rows.hpp says how stamps become Data.
 
   ask @0 :Ask;
   role @1 :Role;

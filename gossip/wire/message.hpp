@@ -73,7 +73,7 @@ struct Members {
   bool are_news = false;  ///< They have just changed; else the sender tells all that it knows of.
 };
 
-/// What a digest asks of its receiver.
+/// The request that a digest makes of its receiver.
 enum class Ask : std::uint8_t {
   nothing,   ///< For your information.
   offer,     ///< Anti-entropy: if I lack much that you hold, send it.
@@ -83,7 +83,7 @@ enum class Ask : std::uint8_t {
   report,    ///< Answer with your digest: what I know of you is too old to judge by.
 };
 
-/// What the receiver of a digest is to its sender.
+/// The role of a digest's receiver for its sender.
 enum class Role : std::uint8_t {
   none,    ///< Not streamed to.
   member,  ///< Streamed to, for itself.
@@ -212,7 +212,7 @@ struct Audit {
   std::vector<crdt::Fingerprint> sums;  ///< One for each of `parts`; how many slots each has is not sent.
 };
 
-/// What the sender holds in parts whose sums differed twice, as registers without values.
+/// The sender's registers in parts whose sums differed twice, as registers without values.
 struct Versions {
   crdt::AuditRange range;
   crdt::Parts parts;

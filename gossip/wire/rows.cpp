@@ -38,7 +38,7 @@ class Writer {
   std::vector<std::byte> bytes_;
 };
 
-/// What is not there reads as 0, and the reader is not `ok` any more.
+/// Bytes that are not there read as 0, and the reader is not `ok` any more.
 class Reader {
  public:
   explicit Reader(std::span<const std::byte> bytes) : bytes_{bytes} {}
