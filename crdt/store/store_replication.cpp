@@ -347,7 +347,7 @@ std::vector<Origin> Store::origins_held() {
     }
   }
   std::ranges::sort(held);
-  held.erase(std::ranges::unique(held).begin(), held.end());
+  held.erase(std::unique(held.begin(), held.end()), held.end());
   return held;
 }
 
