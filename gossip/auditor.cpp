@@ -81,8 +81,10 @@ void Engine::State::audit(Now now) {
 
 void Engine::State::begin_audit(const Link& link, const crdt::AuditRange& range, crdt::Parts parts,
                                 bool again) {
-  Audit audit{.range = range, .key = random.next(), .again = again, .parts = std::move(parts)};
-  scans.push_back({link.id, Summing{.scan = {.range = range, .key = audit.key}, .audit = std::move(audit)}});
+  const std::uint64_t key = random.next();
+  scans.push_back(
+      {link.id, Summing{.scan = {.range = range, .key = key},
+                        .audit = {.range = range, .key = key, .again = again, .parts = std::move(parts)}}});
 }
 
 /// There may be millions of slots. One scan after another, in the order in which they were begun.
