@@ -115,19 +115,8 @@ std::optional<Ms> Store::ttl(std::string_view key, WallMs wall) {
 }
 
 Written Store::set(std::string_view key, std::string_view value, Ms ttl, WallMs wall) {
-  Sought wanted;
-  BlockRef block;
-  {
-    const Readers::Guard reading = begin_reading();
-    const Wanted way = prepare(reading, key);
-    way.shard->prefetch_for_write();
-    wanted = {way.hash, way.place, key};
-    if (!lack_of_room(wanted, key.size() + value.size())) {
-      block = BlockRef{Block::make(*arena_, key, value)};  // copied before the lock
-      way.prepare_block();
-    }
-  }
-  return write(wanted, std::move(block), false, ttl, wall);
+  Draft draft = make_draft(key, value, false);
+  return write(draft.key, std::move(draft.block), false, ttl, wall);
 }
 
 Written Store::erase(std::string_view key, WallMs wall) {
@@ -154,11 +143,16 @@ void Store::prepare_writes(std::span<const KeyHash> next) const {
   }
 }
 
-/// A key that is about to be written; what that looks at first is on its way into the cache.
-Sought Store::prepare_write(std::string_view key) const {
+/// Copies the value before the lock. Memory that the write looks at first comes into the cache meanwhile.
+Store::Draft Store::make_draft(std::string_view key, std::string_view value, bool is_load) const {
   const Readers::Guard reading = begin_reading();
   const Wanted wanted = prepare(reading, key);
-  return {wanted.hash, wanted.place, key};
+  wanted.shard->prefetch_for_write();
+  Draft draft{{wanted.hash, wanted.place, key}, {}};
+  if (lack_of_room(draft.key, key.size() + value.size())) return draft;
+  draft.block = BlockRef{Block::make(*arena_, key, value, is_load)};
+  wanted.prepare_block();
+  return draft;
 }
 
 /// A write that neither deletes nor has a block is of a value that is too large.

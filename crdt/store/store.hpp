@@ -278,7 +278,8 @@ class Store {
     return static_cast<std::uint64_t>(place) & (shards_.size() - 1);
   }
   [[nodiscard]] std::size_t shard_of(KeyHash hash) const { return shard_of(placement_.place_of(hash)); }
-  [[nodiscard]] Sought prepare_write(std::string_view key) const;
+  struct Draft;
+  [[nodiscard]] Draft make_draft(std::string_view key, std::string_view value, bool is_load) const;
   Written write(const Sought& key, BlockRef block, bool deletes, Ms ttl, WallMs wall);
   [[nodiscard]] std::size_t bytes_alone(std::size_t bytes) const;
   [[nodiscard]] std::optional<Lack> lack_of_room(const Sought& key, std::size_t bytes) const;

@@ -25,6 +25,12 @@ struct Store::Debt {
   }
 };
 
+/// A key that is about to be written, and its new block; none: there is no room for it.
+struct Store::Draft {
+  Sought key;
+  BlockRef block;
+};
+
 /// Holds a shard's lock and, at its end, adds what changed in the shard to the totals. What was taken away meanwhile is
 /// freed without the lock.
 class Store::Hold {

@@ -97,15 +97,14 @@ std::optional<Meta> Store::oversize_load(KeyHash key_hash, Version after, WallMs
 
 std::optional<Written> Store::finish_load(Load load, std::string_view key, std::string_view value, Ms ttl,
                                           WallMs wall) {
-  const Sought wanted = prepare_write(key);
+  auto [wanted, block] = make_draft(key, value, true);
   const Load::Begun& begun = load.begun_;
-  if (lack_of_room(wanted, key.size() + value.size())) {
+  if (!block) {
     const Ms life = std::min(clock_.now(wall) + ttl - begun.as_of.ms(), limits::ttl_max);
     note_oversize_load(
         {wanted.hash, {begun.as_of, begun.life}, begun.as_of, static_cast<std::uint32_t>(life.count())});
     return std::nullopt;
   }
-  BlockRef block{Block::make(*arena_, key, value, true)};
   const std::size_t index = shard_of(wanted.place);
   Written written;
   const Block* put = nullptr;
