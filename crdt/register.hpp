@@ -21,7 +21,7 @@ inline constexpr KeyHash clear_hash{0};
 /// The seed a cluster of this name hashes its keys under.
 [[nodiscard]] std::uint64_t cluster_seed(std::string_view cluster);
 
-/// All that is known of a write besides its bytes.
+/// The fields of a write besides its bytes.
 struct Meta {
   KeyHash hash{};
   Stamp stamp;               ///< Its place in its origin's log.

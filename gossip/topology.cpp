@@ -99,7 +99,7 @@ void Engine::State::take_role(Now now, Link& link, Role role) {
   if (role == Role::none) {
     link.in = Link::In::unasked;
   } else if (link.in != Link::In::unasked) {
-    // All that is to be relayed is streamed anew: some of it has come already and was kept.
+    // Writes that are to be relayed are streamed anew: some of them have come already and were kept.
     ask(now, link, Ask::catch_up);
   }
 }

@@ -16,7 +16,7 @@ class BriefMutex {
         return;
       for (int i = 0; i < pauses_each; ++i) pause();
     }
-    // Whoever slept may not be the only one: it leaves the state as if others slept.
+    // A thread that slept may not be the only one, and so leaves the state as if others slept.
     while (state_.exchange(slept_for, std::memory_order_acquire) != free)
       state_.wait(slept_for, std::memory_order_relaxed);
   }

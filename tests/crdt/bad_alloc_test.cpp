@@ -60,7 +60,7 @@ constexpr Origin self{7};
 constexpr Origin east{1};
 constexpr Ms ttl{3'600'000};
 
-/// All that a user could tell of a store.
+/// The state of a store, as far as a user could tell.
 std::map<KeyHash, std::pair<Stamp, bool>> seen_of(Store& store) {
   std::map<KeyHash, std::pair<Stamp, bool>> seen;
   store.for_each([&](const Outgoing& held) { seen[held.meta.hash] = {held.meta.stamp, bool{held.block}}; });

@@ -178,7 +178,7 @@ TEST_CASE("stubs: over the budget the oldest goes first", "[stubs]") {
   deliver(store, stub_of(put_of("third", "v", hlc(4), east)), at(4));
   deliver(store, erase_of("first", hlc(2), east), at(4));
   deliver(store, erase_of("fourth", hlc(5), east), at(5));
-  // What is forgotten goes by the millisecond.
+  // Stubs are forgotten by the millisecond.
   REQUIRE(store.floors() == Stamps{{east, hlc(2)}});
   deliver(store, erase_of("fifth", hlc(6), east), at(6));
   REQUIRE(store.floors() == Stamps{{east, hlc(3)}});

@@ -227,7 +227,7 @@ TEST_CASE(
     auto& other = t.peer(Origin{99});
     CHECK(offers(other) == 1);
     CHECK(t.records_to(other) == 1);
-    // What is held there in another way is no longer remembered.
+    // An offer is no longer remembered once the peer has closed it.
     t.wires.say(peer, Digest{.closed = {{Origin{77}, closed_at(t.node, Origin{77})}}});
     CHECK(offers(peer) == 0);
   }
